@@ -1,0 +1,265 @@
+"""Settings, read once from the environment.  No other module reads os.environ.
+
+A name that does not exist stops the start, as does a value that does not fit; all complaints come at once.
+An empty value counts as unset, but makes a list empty.  A secret may also be the content of a file, whose
+path is then given under the secret's name + `_FILE`.
+"""
+
+import difflib
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar, get_args
+
+import msgspec
+from msgspec import Meta
+from msgspec.structs import FieldInfo
+
+PREFIX = "TOKENLIFE_"
+LONGEST_MS = 315_360_000_000  # ten years of 365 days
+SECRET = Meta(extra={"secret": True})
+
+# Kubernetes puts such names into every pod beside a Service named `tokenlife` or `tokenlife-redis`.
+LINK_NAME = re.compile(r"TOKENLIFE_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_\w+)?)")
+LINK_VALUE = re.compile(r"(tcp|udp|sctp)://\S+:\d+")
+
+
+class SettingsError(Exception):
+    """What is wrong with the environment: a sentence a line, without the values of secrets."""
+
+
+def says(description: str) -> Meta:
+    return Meta(description=description)
+
+
+def whole(low: int, high: int) -> Meta:
+    return Meta(ge=low, le=high, title=f"a whole number from {low} to {high}")
+
+
+def shaped(pattern: str, title: str) -> Meta:
+    return Meta(pattern=rf"\A(?:{pattern})\Z", title=title)
+
+
+Life = Annotated[int, whole(1, LONGEST_MS)]
+Port = Annotated[int, whole(0, 65_535)]
+Pause = Annotated[int, whole(0, 600_000)]
+YesNo = Annotated[bool, Meta(title="true or false")]
+Text = Annotated[str, shaped(".+", "some text")]
+Bearer = Annotated[str, shaped("[!-~]{20,}", "at least 20 printable ASCII characters without spaces")]
+Schemes = r"(rediss?|unix|redis\+sentinel|redis\+cluster)://.+"
+RedisUrl = Annotated[str, shaped(Schemes, "a URL of redis, rediss, unix, redis+sentinel or redis+cluster")]
+HttpUrl = Annotated[str, shaped("https?://.+", "an http or https URL")]
+Cookie = Annotated[
+    str, shaped(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", "a cookie name: letters, digits, !#$%&'*+.^_`|~-")
+]
+SigningKey = Annotated[str, shaped("[!-~]{16,}", "comma separated keys of at least 16 printable characters")]
+Dialect = Literal["wepay", "sarus", "taler", "onespan"]
+DIALECTS: tuple[Dialect, ...] = get_args(Dialect)
+Dialects = Annotated[tuple[Dialect, ...], Meta(title=f"some of {', '.join(DIALECTS)}, comma separated")]
+Format = Annotated[Literal["json", "console", "auto"], Meta(title="json, console or auto")]
+Level = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], Meta(title="DEBUG, INFO, WARNING or ERROR")]
+Folder = Annotated[
+    Path, Meta(title="a path"), says("Where the embedded store keeps data, keys and its lock.")
+]
+
+
+class _Discreet(msgspec.Struct, frozen=True, kw_only=True):
+    """Shows of a secret only whether it is set."""
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        shown = [(field, getattr(self, field.name)) for field in msgspec.structs.fields(self)]
+        return [(field.name, "***" if value and _is_secret(field) else value) for field, value in shown]
+
+    def __repr__(self) -> str:
+        return (
+            f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.__rich_repr__())})"
+        )
+
+
+class Settings(_Discreet, frozen=True, kw_only=True):
+    """What the service runs with."""
+
+    # A secret, for it may carry a password.
+    redis_url: Annotated[RedisUrl | None, SECRET, says("The store; unset: a private one is started.")] = None
+    host: Annotated[Text, says("The address that the service listens on.")] = "127.0.0.1"
+    port: Annotated[Port, says("The port that the service listens on; 0: a free one.")] = 8080
+    ops_port: Annotated[Port | None, says("A port apart for probes and metrics; unset: none apart.")] = None
+    workers: Annotated[int, whole(1, 64), says("How many processes serve requests.")] = 1
+    data_dir: Folder = Path(".tokenlife")
+    admin_token: Annotated[Bearer | None, SECRET, says("The token of the caller who may do everything.")] = (
+        None
+    )
+    signing_keys: Annotated[tuple[SigningKey, ...], SECRET, says("The newest signs, all verify.")] = ()
+    default_life_ms: Annotated[Life, says("The life of a token that asks for none.")] = 1_800_000
+    max_life_ms: Annotated[Life, says("The longest life that may be asked for.")] = 31_536_000_000
+    forever: Annotated[YesNo, says("Whether a life of null, for ever, may be asked for.")] = True
+    retention_ms: Annotated[Life, says("How long the record of a final token is kept.")] = 86_400_000
+    partitions: Annotated[int, whole(1, 256), says("How tokens are split up; fixed at the first start.")] = 16
+    tick_ms: Annotated[int, whole(5, 10_000), says("The longest rest between two sweeps.")] = 50
+    store_timeout_ms: Annotated[int, whole(50, 60_000), says("How long a request waits for the store.")] = (
+        1000
+    )
+    facades: Annotated[Dialects, says("The published APIs that are served; empty: none.")] = DIALECTS
+    log_format: Annotated[Format, says("How lines look; auto: console on a terminal, else json.")] = "auto"
+    log_level: Annotated[Level, says("The least severe lines that are written.")] = "INFO"
+    cookie_name: Annotated[Cookie, says("The cookie in which gateways pass a token.")] = "session"
+    ready_needs_store: Annotated[YesNo, says("Whether a lost store makes /readyz fail.")] = False
+    drain_ms: Annotated[Pause, says("How long it still serves after SIGTERM, /readyz failing.")] = 0
+    grace_ms: Annotated[Pause, says("How long requests under way may take to end at a stop.")] = 10_000
+    events_kept: Annotated[int, whole(1, 10_000_000), says("How many events a partition keeps.")] = 16_384
+    events_used: Annotated[YesNo, says("Whether each use of a token emits an event.")] = False
+    max_body_bytes: Annotated[int, whole(1024, 16_777_216), says("The largest body that is read.")] = 65_536
+
+
+class ClientSettings(_Discreet, frozen=True, kw_only=True):
+    """What the command line needs to reach a running service."""
+
+    url: Annotated[HttpUrl, says("Where the command line finds the service.")] = "http://127.0.0.1:8080"
+    token: Annotated[Text | None, SECRET, says("What it presents; unset: the kept admin token.")] = None
+    data_dir: Folder = Path(".tokenlife")
+
+
+class Setting(msgspec.Struct, frozen=True):
+    """One line of the manual."""
+
+    name: str
+    default: str
+    meaning: str
+    secret: bool
+
+
+S = TypeVar("S", Settings, ClientSettings)
+_FIELDS = {field.name: field for kind in (Settings, ClientSettings) for field in msgspec.structs.fields(kind)}
+
+
+def load(environ: Mapping[str, str] | None = None) -> Settings:
+    """Raises: SettingsError with every complaint."""
+    settings, bad, problems = _read(Settings, os.environ if environ is None else environ)
+    return _sound(settings, [*problems, *_conflicts(settings, bad)])
+
+
+def load_client(environ: Mapping[str, str] | None = None) -> ClientSettings:
+    """Raises: SettingsError with every complaint about the names and about the command line's own values."""
+    settings, _, problems = _read(ClientSettings, os.environ if environ is None else environ)
+    return _sound(settings, problems)
+
+
+def describe() -> list[Setting]:
+    """Every setting as people write it: the service's, then the command line's own."""
+    return [
+        Setting(env_name(field), _written(field.default), _meta(field.type, "description"), _is_secret(field))
+        for field in _FIELDS.values()
+    ]
+
+
+def env_name(field: FieldInfo) -> str:
+    return PREFIX + field.name.upper()
+
+
+def _sound(settings: S, problems: list[str]) -> S:
+    if problems:
+        raise SettingsError("\n".join(problems))
+    return settings
+
+
+def _read(kind: type[S], environ: Mapping[str, str]) -> tuple[S, set[str], list[str]]:
+    """The settings, with the default where a value does not fit; the fields where so; the complaints."""
+    given: dict[str, str] = {
+        name: value.strip() for name, value in environ.items() if name.startswith(PREFIX)
+    }
+    values: dict[str, Any] = {}
+    bad: dict[str, str] = {}
+    for field in msgspec.structs.fields(kind):
+        try:
+            text = _text(field, given)
+            if text is not None:
+                values[field.name] = _converted(field, text)
+        except SettingsError as error:
+            bad[field.name] = str(error)
+    return kind(**values), set(bad), [*_misspelt(given), *bad.values()]
+
+
+def _text(field: FieldInfo, given: Mapping[str, str]) -> str | None:
+    """What was given for the field, if anything: directly, or for a secret also as the content of a file."""
+    name = env_name(field)
+    text, path = given.get(name), given.get(name + "_FILE") if _is_secret(field) else None
+    if text and path:
+        raise SettingsError(f"{name} and {name}_FILE are both set; only one of them may be.")
+    if path:
+        return _content(name + "_FILE", Path(path))
+    if text is None or LINK_VALUE.fullmatch(text):
+        return None
+    return text if text or _is_list(field) else None
+
+
+def _content(name: str, path: Path) -> str:
+    try:
+        text = path.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise SettingsError(f"{name} names {path}, which cannot be read: {reason}.") from None
+    if not text:
+        raise SettingsError(f"{name} names {path}, which is empty.")
+    return text
+
+
+def _converted(field: FieldInfo, text: str) -> Any:
+    value = [part.strip() for part in text.split(",")] if text and _is_list(field) else text or ()
+    try:
+        found = msgspec.convert(value, field.type, strict=False, dec_hook=lambda kind, raw: kind(raw))
+    except msgspec.ValidationError:
+        found = None  # which is also what msgspec makes of the word "null"
+    if found is None:
+        shown = "has a value (not shown) that does not fit" if _is_secret(field) else f"is {text!r}"
+        raise SettingsError(f"{env_name(field)} {shown}; expected is {_meta(field.type, 'title')}.")
+    return found
+
+
+def _misspelt(given: Mapping[str, str]) -> list[str]:
+    known = {env_name(field) for field in _FIELDS.values()}
+    known |= {env_name(field) + "_FILE" for field in _FIELDS.values() if _is_secret(field)}
+    strange = sorted(name for name in given if name not in known and not _is_link(name, given[name]))
+    return [
+        f"{name} is not a setting; the nearest is {difflib.get_close_matches(name, known, 1, 0)[0]}."
+        for name in strange
+    ]
+
+
+def _conflicts(s: Settings, bad: set[str]) -> Iterator[str]:
+    """What does not go together; silent about fields that are complained about already."""
+    if not bad & {"default_life_ms", "max_life_ms"} and s.default_life_ms > s.max_life_ms:
+        yield "TOKENLIFE_DEFAULT_LIFE_MS must not exceed TOKENLIFE_MAX_LIFE_MS."
+    if not bad & {"redis_url", "signing_keys"} and s.redis_url and not s.signing_keys:
+        yield "TOKENLIFE_REDIS_URL needs TOKENLIFE_SIGNING_KEYS: all instances on one store share their keys."
+    if not bad & {"port", "ops_port"} and s.ops_port and s.ops_port == s.port:
+        yield "TOKENLIFE_OPS_PORT must differ from TOKENLIFE_PORT; unset, it shares that port."
+
+
+def _is_link(name: str, value: str) -> bool:
+    return bool(LINK_NAME.fullmatch(name) or LINK_VALUE.fullmatch(value))
+
+
+def _is_secret(field: FieldInfo) -> bool:
+    return SECRET in _metas(field.type)
+
+
+def _is_list(field: FieldInfo) -> bool:
+    return isinstance(field.default, tuple)
+
+
+def _meta(kind: Any, what: str) -> str:
+    return next(str(text) for meta in _metas(kind) if (text := getattr(meta, what)))
+
+
+def _metas(kind: Any) -> Iterator[Any]:
+    yield from getattr(kind, "__metadata__", ())
+    for part in get_args(kind):
+        yield from _metas(part)
+
+
+def _written(default: Any) -> str:
+    """A default in the words of the environment."""
+    if isinstance(default, tuple):
+        return ",".join(default)
+    return "" if default is None else str(default).lower() if isinstance(default, bool) else str(default)
