@@ -4,6 +4,7 @@ VENV ?= .venv
 READY := $(VENV)/.ready
 LOCK = uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
 	--custom-compile-command 'make lock' --quiet $(LOCKFLAGS)
+PIP := $(VENV)/bin/pip --disable-pip-version-check --quiet
 LOCKS := deploy/requirements
 
 help: ## say what can be made
@@ -30,8 +31,8 @@ $(READY): pyproject.toml $(LOCKS)/dev.txt
 	@$(PYTHON) -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
 		{ echo "$(PYTHON) must be Python 3.11 or later with its venv module (Debian: apt-get install python3-venv)"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/pip install --quiet --require-hashes -r $(LOCKS)/dev.txt
-	$(VENV)/bin/pip install --quiet --no-deps --no-build-isolation -e .
+	$(PIP) install --require-hashes -r $(LOCKS)/dev.txt
+	$(PIP) install --no-deps --no-build-isolation -e .
 	@touch $@
 
 .PHONY: help setup run test check lint types bench lock clean
