@@ -1,0 +1,1 @@
+"""Redis: keys, scripts and the calls that run them.  Knows no HTTP."""
