@@ -1,0 +1,62 @@
+"""The requests of the bench as byte strings, and the tokens they need, issued through the public API."""
+
+import itertools
+import random
+from typing import Any
+
+import msgspec
+
+from tests.bench.load import Plan, attempt, send
+from tests.bench.servers import ADMIN
+
+BATCH = 100
+
+
+def request(method: str, path: str, bearer: str = "", body: object = None) -> bytes:
+    payload = b"" if body is None else msgspec.json.encode(body)
+    head = [f"{method} {path} HTTP/1.1", "Host: 127.0.0.1"]
+    head += [f"Authorization: Bearer {bearer}"] if bearer else []
+    head += ["Content-Type: application/json", f"Content-Length: {len(payload)}"] if payload else []
+    return "\r\n".join([*head, "", ""]).encode() + payload
+
+
+def issue(port: int, bodies: list[dict[str, Any]]) -> list[str]:
+    """One token for each body; the texts in no particular order."""
+    requests = [request("POST", "/v1/tokens", ADMIN, body) for body in bodies]
+    answers = send(Plan(port, requests, status=201, once=True)).bodies
+    return [msgspec.json.decode(answer)["token"] for answer in answers]
+
+
+def caller(port: int) -> str:
+    """A service's own token, allowed to use and nothing else."""
+    return issue(port, [{"owner": "bench", "type": "service", "scopes": ["tokens:use"]}])[0]
+
+
+def sessions(port: int, count: int) -> list[str]:
+    tokens = issue(port, [{"owner": f"owner-{n}"} for n in range(count)])
+    random.Random(1).shuffle(tokens)
+    return tokens
+
+
+def uses(bearer: str, tokens: list[str], path: str = "/v1/tokens/use") -> list[bytes]:
+    return [request("POST", path, bearer, {"token": token}) for token in tokens]
+
+
+def gateway_uses(tokens: list[str]) -> list[bytes]:
+    return [request("GET", "/gateway/use", token) for token in tokens]
+
+
+def batches(bearer: str, tokens: list[str]) -> list[bytes]:
+    whole = itertools.zip_longest(*[iter(tokens)] * BATCH)
+    return [request("POST", "/v1/tokens/batch", bearer, {"verb": "use", "tokens": some}) for some in whole]
+
+
+def granted(port: int, asked: bytes) -> bool:
+    """Whether the answer is 200; an endpoint that is not served is left out of the bench."""
+    return not attempt(Plan(port, [asked], lanes=1, once=True)).wrong
+
+
+def all_active(port: int, batch: bytes) -> bool:
+    """A batch answers 200 whatever became of its tokens, so its results are looked at once."""
+    body = send(Plan(port, [batch], lanes=1, once=True)).bodies[0]
+    return [result.get("state") for result in msgspec.json.decode(body)["results"]] == ["active"] * BATCH

@@ -1,0 +1,98 @@
+"""Interleaved rounds: in each every contender has its turn, in rotated order, so drift hits all alike."""
+
+import time
+from statistics import median
+
+import msgspec
+
+from tests.bench.load import Plan, send
+from tests.bench.processes import cpu_seconds
+from tests.bench.servers import Server
+from tests.bench.stores import Store
+
+
+class Contender(msgspec.Struct):
+    name: str
+    server: Server
+    requests: list[bytes]
+
+
+class Sample(msgspec.Struct):
+    """One turn of one contender."""
+
+    rate: float  # requests per second
+    p50_ms: float
+    p99_ms: float
+    server_us: float  # processor time of the server's process per request
+    store_us: float  # and of the store's
+    commands: float  # sent to the store per request
+    generator: float  # share of a core that the load generator took
+
+
+Rounds = dict[str, list[Sample]]
+
+
+def turn(contender: Contender, store: Store, seconds: float) -> Sample:
+    before = _meters(contender, store)
+    outcome = send(Plan(contender.server.port, contender.requests, seconds))
+    after = _meters(contender, store)
+    server, beside, commands = (
+        (now - was) / outcome.answered for now, was in zip(after, before, strict=True)
+    )
+    return Sample(
+        rate=outcome.rate,
+        p50_ms=outcome.p50_ms,
+        p99_ms=outcome.p99_ms,
+        server_us=server * 1e6,
+        store_us=beside * 1e6,
+        commands=commands,
+        generator=outcome.busy,
+    )
+
+
+def _meters(contender: Contender, store: Store) -> tuple[float, float, int]:
+    return cpu_seconds(contender.server.process), cpu_seconds(store.process), store.commands()
+
+
+def rounds(contenders: list[Contender], store: Store, count: int, seconds: float) -> Rounds:
+    for contender in contenders:  # caches and connections, not counted
+        turn(contender, store, min(seconds, 0.5))
+    samples: Rounds = {contender.name: [] for contender in contenders}
+    for number in range(count):
+        first = number % len(contenders)
+        for contender in contenders[first:] + contenders[:first]:
+            samples[contender.name].append(turn(contender, store, seconds))
+    return samples
+
+
+def middle(samples: list[Sample], field: str) -> float:
+    return float(median(getattr(sample, field) for sample in samples))
+
+
+def ratios(samples: list[Sample], base: list[Sample]) -> tuple[float, float, float]:
+    """Median, least and greatest of the ratios of two rates, round by round."""
+    each = [ours.rate / theirs.rate for ours, theirs in zip(samples, base, strict=True)]
+    return median(each), min(each), max(each)
+
+
+class Alone(msgspec.Struct):
+    """Requests one after the other, none waiting."""
+
+    commands: float  # that the service sent to the store, per request
+    p50_ms: float
+    p99_ms: float
+
+
+def alone(contender: Contender, store: Store, count: int) -> Alone:
+    """Time `count` requests one at a time, then listen to the store while they go by again.
+
+    What the service sends when nobody asks, as the sweep, is told apart by command and script.
+    """
+    plan = Plan(contender.server.port, contender.requests[:count], lanes=1, once=True)
+    outcome = send(plan)
+    with store.overheard() as idle:
+        time.sleep(1.0)
+    with store.overheard() as busy:
+        send(plan)
+    sent = sum(times for command, times in busy.items() if command not in idle)
+    return Alone(sent / outcome.answered, outcome.p50_ms, outcome.p99_ms)
