@@ -8,9 +8,9 @@ path is then given under the secret's name + `_FILE`.
 import difflib
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar, get_args
 
 import msgspec
 from msgspec import Meta
@@ -50,18 +50,14 @@ Bearer = Annotated[str, shaped("[!-~]{20,}", "at least 20 printable ASCII charac
 Schemes = r"(rediss?|unix|redis\+sentinel|redis\+cluster)://.+"
 RedisUrl = Annotated[str, shaped(Schemes, "a URL of redis, rediss, unix, redis+sentinel or redis+cluster")]
 HttpUrl = Annotated[str, shaped("https?://.+", "an http or https URL")]
-Cookie = Annotated[
-    str, shaped(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", "a cookie name: letters, digits, !#$%&'*+.^_`|~-")
-]
-SigningKey = Annotated[str, shaped("[!-~]{16,}", "comma separated keys of at least 16 printable characters")]
+Cookie = Annotated[str, shaped(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", "a cookie name: letters, digits, !#$%&'*+.^_`|~-")]
+SigningKey = Annotated[str, shaped(".{16,}", "comma separated keys of at least 16 characters each")]
 Dialect = Literal["wepay", "sarus", "taler", "onespan"]
 DIALECTS: tuple[Dialect, ...] = get_args(Dialect)
 Dialects = Annotated[tuple[Dialect, ...], Meta(title=f"some of {', '.join(DIALECTS)}, comma separated")]
 Format = Annotated[Literal["json", "console", "auto"], Meta(title="json, console or auto")]
 Level = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], Meta(title="DEBUG, INFO, WARNING or ERROR")]
-Folder = Annotated[
-    Path, Meta(title="a path"), says("Where the embedded store keeps data, keys and its lock.")
-]
+Folder = Annotated[Path, Meta(title="a path"), says("Where the embedded store keeps data, keys and its lock.")]
 
 
 class _Discreet(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,9 +68,7 @@ class _Discreet(msgspec.Struct, frozen=True, kw_only=True):
         return [(field.name, "***" if value and _is_secret(field) else value) for field, value in shown]
 
     def __repr__(self) -> str:
-        return (
-            f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.__rich_repr__())})"
-        )
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.__rich_repr__())})"
 
 
 class Settings(_Discreet, frozen=True, kw_only=True):
@@ -87,9 +81,7 @@ class Settings(_Discreet, frozen=True, kw_only=True):
     ops_port: Annotated[Port | None, says("A port apart for probes and metrics; unset: none apart.")] = None
     workers: Annotated[int, whole(1, 64), says("How many processes serve requests.")] = 1
     data_dir: Folder = Path(".tokenlife")
-    admin_token: Annotated[Bearer | None, SECRET, says("The token of the caller who may do everything.")] = (
-        None
-    )
+    admin_token: Annotated[Bearer | None, SECRET, says("The token of the caller who may do everything.")] = None
     signing_keys: Annotated[tuple[SigningKey, ...], SECRET, says("The newest signs, all verify.")] = ()
     default_life_ms: Annotated[Life, says("The life of a token that asks for none.")] = 1_800_000
     max_life_ms: Annotated[Life, says("The longest life that may be asked for.")] = 31_536_000_000
@@ -97,9 +89,7 @@ class Settings(_Discreet, frozen=True, kw_only=True):
     retention_ms: Annotated[Life, says("How long the record of a final token is kept.")] = 86_400_000
     partitions: Annotated[int, whole(1, 256), says("How tokens are split up; fixed at the first start.")] = 16
     tick_ms: Annotated[int, whole(5, 10_000), says("The longest rest between two sweeps.")] = 50
-    store_timeout_ms: Annotated[int, whole(50, 60_000), says("How long a request waits for the store.")] = (
-        1000
-    )
+    store_timeout_ms: Annotated[int, whole(50, 60_000), says("How long a request waits for the store.")] = 1000
     facades: Annotated[Dialects, says("The published APIs that are served; empty: none.")] = DIALECTS
     log_format: Annotated[Format, says("How lines look; auto: console on a terminal, else json.")] = "auto"
     log_level: Annotated[Level, says("The least severe lines that are written.")] = "INFO"
@@ -120,8 +110,8 @@ class ClientSettings(_Discreet, frozen=True, kw_only=True):
     data_dir: Folder = Path(".tokenlife")
 
 
-class Setting(msgspec.Struct, frozen=True):
-    """One line of the manual."""
+class Setting(NamedTuple):
+    """One line of the manual, in the words of the environment."""
 
     name: str
     default: str
@@ -135,14 +125,12 @@ _FIELDS = {field.name: field for kind in (Settings, ClientSettings) for field in
 
 def load(environ: Mapping[str, str] | None = None) -> Settings:
     """Raises: SettingsError with every complaint."""
-    settings, bad, problems = _read(Settings, os.environ if environ is None else environ)
-    return _sound(settings, [*problems, *_conflicts(settings, bad)])
+    return _load(Settings, os.environ if environ is None else environ)
 
 
 def load_client(environ: Mapping[str, str] | None = None) -> ClientSettings:
     """Raises: SettingsError with every complaint about the names and about the command line's own values."""
-    settings, _, problems = _read(ClientSettings, os.environ if environ is None else environ)
-    return _sound(settings, problems)
+    return _load(ClientSettings, os.environ if environ is None else environ)
 
 
 def describe() -> list[Setting]:
@@ -157,27 +145,35 @@ def env_name(field: FieldInfo) -> str:
     return PREFIX + field.name.upper()
 
 
-def _sound(settings: S, problems: list[str]) -> S:
-    if problems:
+def _load(kind: type[S], environ: Mapping[str, str]) -> S:
+    given = _given(environ)
+    values: dict[str, Any] = {}
+    wrong: dict[str, str] = {}
+    for field in msgspec.structs.fields(kind):
+        try:
+            values |= _value(field, given)
+        except SettingsError as error:
+            wrong[field.name] = str(error)
+    settings = kind(**values)
+    clashes: Iterable[str] = _clashes(settings, wrong) if isinstance(settings, Settings) else ()
+    if problems := [*_misspelt(given), *wrong.values(), *clashes]:
         raise SettingsError("\n".join(problems))
     return settings
 
 
-def _read(kind: type[S], environ: Mapping[str, str]) -> tuple[S, set[str], list[str]]:
-    """The settings, with the default where a value does not fit; the fields where so; the complaints."""
-    given: dict[str, str] = {
-        name: value.strip() for name, value in environ.items() if name.startswith(PREFIX)
-    }
-    values: dict[str, Any] = {}
-    bad: dict[str, str] = {}
-    for field in msgspec.structs.fields(kind):
-        try:
-            text = _text(field, given)
-            if text is not None:
-                values[field.name] = _converted(field, text)
-        except SettingsError as error:
-            bad[field.name] = str(error)
-    return kind(**values), set(bad), [*_misspelt(given), *bad.values()]
+def _given(environ: Mapping[str, str]) -> dict[str, str]:
+    ours = {name: value.strip() for name, value in environ.items() if name.startswith(PREFIX)}
+    return {name: value for name, value in ours.items() if not _is_link(name, value)}
+
+
+def _is_link(name: str, value: str) -> bool:
+    return bool(LINK_NAME.fullmatch(name) or (name.endswith("_PORT") and LINK_VALUE.fullmatch(value)))
+
+
+def _value(field: FieldInfo, given: Mapping[str, str]) -> dict[str, Any]:
+    """The field by its name, if anything was given for it."""
+    text = _text(field, given)
+    return {} if text is None else {field.name: _converted(field, text)}
 
 
 def _text(field: FieldInfo, given: Mapping[str, str]) -> str | None:
@@ -188,19 +184,18 @@ def _text(field: FieldInfo, given: Mapping[str, str]) -> str | None:
         raise SettingsError(f"{name} and {name}_FILE are both set; only one of them may be.")
     if path:
         return _content(name + "_FILE", Path(path))
-    if text is None or LINK_VALUE.fullmatch(text):
-        return None
     return text if text or _is_list(field) else None
 
 
 def _content(name: str, path: Path) -> str:
     try:
-        text = path.read_text().strip()
+        text = path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise SettingsError(f"{name} names {path}, which cannot be read: {reason}.") from None
+        # The path is not shown: it may be the secret itself, given under the wrong name.
+        raise SettingsError(f"{name} must name a file that can be read: {reason}.") from None
     if not text:
-        raise SettingsError(f"{name} names {path}, which is empty.")
+        raise SettingsError(f"{name} names an empty file.")
     return text
 
 
@@ -219,25 +214,20 @@ def _converted(field: FieldInfo, text: str) -> Any:
 def _misspelt(given: Mapping[str, str]) -> list[str]:
     known = {env_name(field) for field in _FIELDS.values()}
     known |= {env_name(field) + "_FILE" for field in _FIELDS.values() if _is_secret(field)}
-    strange = sorted(name for name in given if name not in known and not _is_link(name, given[name]))
     return [
         f"{name} is not a setting; the nearest is {difflib.get_close_matches(name, known, 1, 0)[0]}."
-        for name in strange
+        for name in sorted(given.keys() - known)
     ]
 
 
-def _conflicts(s: Settings, bad: set[str]) -> Iterator[str]:
-    """What does not go together; silent about fields that are complained about already."""
-    if not bad & {"default_life_ms", "max_life_ms"} and s.default_life_ms > s.max_life_ms:
+def _clashes(s: Settings, wrong: Mapping[str, str]) -> Iterator[str]:
+    """What does not go together; nothing about fields that are complained about anyway."""
+    if s.default_life_ms > s.max_life_ms and not wrong.keys() & {"default_life_ms", "max_life_ms"}:
         yield "TOKENLIFE_DEFAULT_LIFE_MS must not exceed TOKENLIFE_MAX_LIFE_MS."
-    if not bad & {"redis_url", "signing_keys"} and s.redis_url and not s.signing_keys:
+    if s.redis_url and not s.signing_keys and "signing_keys" not in wrong:
         yield "TOKENLIFE_REDIS_URL needs TOKENLIFE_SIGNING_KEYS: all instances on one store share their keys."
-    if not bad & {"port", "ops_port"} and s.ops_port and s.ops_port == s.port:
+    if s.ops_port and s.ops_port == s.port and "port" not in wrong:
         yield "TOKENLIFE_OPS_PORT must differ from TOKENLIFE_PORT; unset, it shares that port."
-
-
-def _is_link(name: str, value: str) -> bool:
-    return bool(LINK_NAME.fullmatch(name) or LINK_VALUE.fullmatch(value))
 
 
 def _is_secret(field: FieldInfo) -> bool:
