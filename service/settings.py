@@ -119,7 +119,7 @@ class Setting(NamedTuple):
     secret: bool
 
 
-S = TypeVar("S", Settings, ClientSettings)
+S = TypeVar("S", bound=_Discreet)
 _FIELDS = {field.name: field for kind in (Settings, ClientSettings) for field in msgspec.structs.fields(kind)}
 
 
@@ -151,7 +151,8 @@ def _load(kind: type[S], environ: Mapping[str, str]) -> S:
     wrong: dict[str, str] = {}
     for field in msgspec.structs.fields(kind):
         try:
-            values |= _value(field, given)
+            if (text := _text(field, given)) is not None:
+                values[field.name] = _converted(field, text)
         except SettingsError as error:
             wrong[field.name] = str(error)
     settings = kind(**values)
@@ -168,12 +169,6 @@ def _given(environ: Mapping[str, str]) -> dict[str, str]:
 
 def _is_link(name: str, value: str) -> bool:
     return bool(LINK_NAME.fullmatch(name) or (name.endswith("_PORT") and LINK_VALUE.fullmatch(value)))
-
-
-def _value(field: FieldInfo, given: Mapping[str, str]) -> dict[str, Any]:
-    """The field by its name, if anything was given for it."""
-    text = _text(field, given)
-    return {} if text is None else {field.name: _converted(field, text)}
 
 
 def _text(field: FieldInfo, given: Mapping[str, str]) -> str | None:
