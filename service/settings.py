@@ -210,7 +210,7 @@ def _misspelt(given: Mapping[str, str]) -> list[str]:
     known = {env_name(field) for field in _FIELDS.values()}
     known |= {env_name(field) + "_FILE" for field in _FIELDS.values() if _is_secret(field)}
     return [
-        f"{name} is not a setting; the nearest is {difflib.get_close_matches(name, known, 1, 0)[0]}."
+        f"{name} is not a setting; the nearest is {difflib.get_close_matches(name.upper(), known, 1, 0)[0]}."
         for name in sorted(given.keys() - known)
     ]
 
