@@ -1,7 +1,7 @@
 """The requests of the bench as byte strings, and the tokens they need, issued through the public API."""
 
-import itertools
 import random
+from collections import Counter
 from typing import Any
 
 import msgspec
@@ -38,7 +38,7 @@ def sessions(port: int, count: int) -> list[str]:
     return tokens
 
 
-def uses(bearer: str, tokens: list[str], path: str = "/v1/tokens/use") -> list[bytes]:
+def posts(path: str, bearer: str, tokens: list[str]) -> list[bytes]:
     return [request("POST", path, bearer, {"token": token}) for token in tokens]
 
 
@@ -47,7 +47,7 @@ def gateway_uses(tokens: list[str]) -> list[bytes]:
 
 
 def batches(bearer: str, tokens: list[str]) -> list[bytes]:
-    whole = itertools.zip_longest(*[iter(tokens)] * BATCH)
+    whole = zip(*[iter(tokens)] * BATCH, strict=True)
     return [request("POST", "/v1/tokens/batch", bearer, {"verb": "use", "tokens": some}) for some in whole]
 
 
@@ -56,7 +56,9 @@ def granted(port: int, asked: bytes) -> bool:
     return not attempt(Plan(port, [asked], lanes=1, once=True)).wrong
 
 
-def all_active(port: int, batch: bytes) -> bool:
-    """A batch answers 200 whatever became of its tokens, so its results are looked at once."""
+def check_batch(port: int, batch: bytes) -> None:
+    """A batch answers 200 whatever became of its tokens, so the results of one are looked at."""
     body = send(Plan(port, [batch], lanes=1, once=True)).bodies[0]
-    return [result.get("state") for result in msgspec.json.decode(body)["results"]] == ["active"] * BATCH
+    states = [result.get("state") for result in msgspec.json.decode(body)["results"]]
+    if states != ["active"] * BATCH:
+        raise SystemExit(f"bench: a batch of live tokens was answered {Counter(states)}")

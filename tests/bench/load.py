@@ -113,10 +113,7 @@ def _length(data: bytes, head: int) -> int:
 async def drive(plan: Plan) -> Outcome:
     """Open every lane first, then start the clock."""
     run, loop = Run(plan), asyncio.get_running_loop()
-    lanes = [
-        (await loop.create_connection(lambda: Lane(run), "127.0.0.1", plan.port))[1]
-        for _ in range(plan.lanes)
-    ]
+    lanes = [(await loop.create_connection(lambda: Lane(run), "127.0.0.1", plan.port))[1] for _ in range(plan.lanes)]
     started, spent = time.perf_counter(), time.process_time()
     run.until = float("inf") if plan.once else started + plan.seconds
     for lane in lanes:
@@ -143,9 +140,7 @@ def send(plan: Plan) -> Outcome:
     """Raises SystemExit when a single answer had another status than the plan's."""
     outcome = attempt(plan)
     if outcome.wrong:
-        raise SystemExit(
-            f"bench: wanted {plan.status} of port {plan.port}, got (status: count) {outcome.wrong}"
-        )
+        raise SystemExit(f"bench: wanted {plan.status} of port {plan.port}, got (status: count) {outcome.wrong}")
     return outcome
 
 

@@ -2,18 +2,18 @@
 
 import time
 from statistics import median
+from typing import NamedTuple
 
 import msgspec
 
 from tests.bench.load import Plan, send
-from tests.bench.processes import cpu_seconds
-from tests.bench.servers import Server
-from tests.bench.stores import Store
+from tests.bench.servers import Rivals, Store, cpu_seconds
+from tests.servers import Service
 
 
-class Contender(msgspec.Struct):
+class Contender(NamedTuple):
     name: str
-    server: Server
+    server: Service | Rivals
     requests: list[bytes]
 
 
@@ -36,9 +36,7 @@ def turn(contender: Contender, store: Store, seconds: float) -> Sample:
     before = _meters(contender, store)
     outcome = send(Plan(contender.server.port, contender.requests, seconds))
     after = _meters(contender, store)
-    server, beside, commands = (
-        (now - was) / outcome.answered for now, was in zip(after, before, strict=True)
-    )
+    server, beside, commands = ((now - was) / outcome.answered for now, was in zip(after, before, strict=True))
     return Sample(
         rate=outcome.rate,
         p50_ms=outcome.p50_ms,
@@ -51,7 +49,7 @@ def turn(contender: Contender, store: Store, seconds: float) -> Sample:
 
 
 def _meters(contender: Contender, store: Store) -> tuple[float, float, int]:
-    return cpu_seconds(contender.server.process), cpu_seconds(store.process), store.commands()
+    return cpu_seconds(contender.server), cpu_seconds(store), store.commands()
 
 
 def rounds(contenders: list[Contender], store: Store, count: int, seconds: float) -> Rounds:

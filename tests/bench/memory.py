@@ -4,7 +4,7 @@ import uuid
 
 import msgspec
 
-from tests.bench import calls, servers, stores
+from tests.bench import calls, servers
 
 _FIRST = 500  # issued before the first reading, so that what exists once is not counted
 
@@ -18,7 +18,7 @@ class Memory(msgspec.Struct):
 
 def measure(binary: str, count: int) -> Memory:
     """Issue `count` tokens on a store of their own and compare its `used_memory`."""
-    with stores.store(binary) as store, servers.service(store) as server:
+    with servers.Store(binary) as store, servers.service(store) as server:
         calls.issue(server.port, [_body() for _ in range(_FIRST)])
         used, streams = store.used_bytes(), store.stream_bytes()
         calls.issue(server.port, [_body() for _ in range(count)])

@@ -13,7 +13,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from redis.asyncio import BlockingConnectionPool, Redis
 
-DB = 1  # of the same store: the service has database 0
+NAIVE_DB = 1  # of the same store: the service has database 0
 LIFE_MS = 1_800_000
 _ANSWER = b'{"id":"00000000-0000-0000-0000-000000000000","state":"active","remaining_ms":1800000}'
 
@@ -54,11 +54,9 @@ def application(store: Redis) -> web.Application:
 
 def main(port: int, socket: str) -> None:
     # 32: the fastest of 8, 16, 32 and 64, so the naive way is shown at its best.
-    pool = BlockingConnectionPool.from_url(f"unix://{socket}?db={DB}", max_connections=32)
+    pool = BlockingConnectionPool.from_url(f"unix://{socket}?db={NAIVE_DB}", max_connections=32)
     uvloop.install()
-    web.run_app(
-        application(Redis(connection_pool=pool)), host="127.0.0.1", port=port, access_log=None, print=None
-    )
+    web.run_app(application(Redis(connection_pool=pool)), host="127.0.0.1", port=port, access_log=None, print=None)
 
 
 if __name__ == "__main__":

@@ -59,9 +59,7 @@ def _preface(report: Report) -> str:
 def _row(report: Report, name: str) -> list[str]:
     samples, rounds = report.rounds[name], report.rounds
     numbers = [f"{middle(samples, field):.{digits}f}" for field, digits in _COLUMNS]
-    against = [
-        _ratio(*ratios(samples, rounds[base])) if base != name else "1" for base in (report.bare, "naive")
-    ]
+    against = [_ratio(*ratios(samples, rounds[base])) if base != name else "1" for base in (report.bare, "naive")]
     return [name, f"{middle(samples, 'rate'):,.0f}", *against, *numbers]
 
 
