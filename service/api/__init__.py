@@ -1,0 +1,1 @@
+"""Our own voice: `/v1`, the standards, the gateways, and what operators need."""

@@ -1,0 +1,185 @@
+"""What goes over the wire at `/v1`.  The same types decode the requests and make the API's description."""
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, Raw, UnsetType
+
+from service.core import rules
+from service.core.token import Token
+
+Ms = Annotated[int, Meta(ge=1, description="a duration in milliseconds")]
+Text = Annotated[str, Meta(description="the text of a token", max_length=4096)]
+Owner = Annotated[str, Meta(min_length=1, max_length=rules.OWNER, description="whom the token stands for")]
+Scopes = Annotated[tuple[str, ...], Meta(max_length=rules.SCOPES)]
+Description = Annotated[str, Meta(min_length=1, max_length=rules.DESCRIPTION)]
+State = Literal["active", "expired", "revoked", "consumed"]
+Order = Literal["asc", "desc"]
+
+
+class View(msgspec.Struct, kw_only=True):
+    """A token as callers see it.  Moments (`_at_ms`) and durations are integer milliseconds."""
+
+    id: str
+    type: str
+    tenant: str
+    owner: str
+    state: State
+    remaining_ms: int | None
+    life_ms: int | None
+    created_at_ms: int
+    expires_at_ms: int | None
+    last_used_at_ms: int
+    uses: int
+    uses_left: int | None
+    ceiling_at_ms: int | None
+    sliding: bool
+    refreshable: bool
+    scopes: tuple[str, ...]
+    description: str | None
+    metadata: Raw
+    capped: bool | UnsetType = UNSET  # true when the ceiling shortened the life
+    ended_at_ms: int | None | UnsetType = UNSET
+    ended_by: str | None | UnsetType = UNSET
+    rotated_from: str | UnsetType = UNSET
+    rotated_to: str | UnsetType = UNSET
+    token: str | UnsetType = UNSET
+
+
+def view(token: Token, text: str | None = None) -> View:
+    final = token.ended_at_ms is not None
+    return View(
+        id=token.id,
+        type=token.type,
+        tenant=token.tenant,
+        owner=token.owner,
+        state=token.state,  # type: ignore[arg-type]
+        remaining_ms=token.remaining_ms,
+        life_ms=token.life_ms,
+        created_at_ms=token.created_at_ms,
+        expires_at_ms=token.deadline_at_ms,
+        last_used_at_ms=token.last_used_at_ms,
+        uses=token.uses,
+        uses_left=token.uses_left,
+        ceiling_at_ms=token.ceiling_at_ms,
+        sliding=token.sliding,
+        refreshable=token.refreshable,
+        scopes=token.scopes,
+        description=token.description,
+        metadata=token.metadata,
+        capped=True if token.capped and not final else UNSET,
+        ended_at_ms=token.ended_at_ms if final else UNSET,
+        ended_by=token.ended_by if final else UNSET,
+        rotated_from=token.rotated_from or UNSET,
+        rotated_to=token.rotated_to or UNSET,
+        token=text or UNSET,
+    )
+
+
+class Wire(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A request.  Unknown fields are refused, so that a typo never silently changes a policy."""
+
+
+class Issue(Wire):
+    owner: Owner
+    tenant: str | None = None
+    type: str = "session"
+    life_ms: Ms | None | UnsetType = UNSET
+    ceiling_ms: Annotated[int, Meta(ge=1, description="a moment; below 10^12 a duration from now")] | None = None
+    uses: Annotated[int, Meta(ge=1, le=rules.USES)] | None = None
+    sliding: bool = True
+    refreshable: bool = False
+    scopes: Scopes = ()
+    description: Description | None = None
+    metadata: dict[str, Any] = {}
+    recoverable: bool = False
+
+
+class Use(Wire):
+    token: Text
+    scopes: Scopes = ()
+
+
+class Subject(Wire):
+    token: Text
+
+
+class Many(Wire):
+    verb: Literal["use", "peek", "revoke"]
+    tokens: Annotated[list[Text], Meta(max_length=1000)]
+
+
+class Results(msgspec.Struct, frozen=True):
+    """Views and problems, in the order of the tokens."""
+
+    results: list[Any]
+
+
+class Rotate(Wire):
+    token: Text
+    overlap_ms: Annotated[int, Meta(ge=0)] = 10_000
+
+
+class Patch(Wire):
+    description: Description | None | UnsetType = UNSET
+    metadata: dict[str, Any] | UnsetType = UNSET
+    life_ms: Ms | UnsetType = UNSET
+    scopes: Scopes | UnsetType = UNSET
+
+
+class ListQuery(Wire):
+    owner: Owner | None = None
+    tenant: str | None = None
+    type: str | None = None
+    state: State | None = None
+    created_from_ms: Annotated[int, Meta(ge=0)] | None = None
+    created_to_ms: Annotated[int, Meta(ge=0)] | None = None
+    limit: Annotated[int, Meta(ge=1, le=1000)] = 50
+    cursor: Annotated[str, Meta(max_length=512)] | None = None
+    order: Order = "desc"
+
+
+class PageView(msgspec.Struct, frozen=True):
+    """One page; `next` and `previous` are cursors, null at the ends."""
+
+    items: list[View]
+    next: str | None
+    previous: str | None
+
+
+class CountQuery(Wire):
+    owner: Owner | None = None
+    tenant: str | None = None
+    type: str | None = None
+    state: State | None = None
+
+
+class CountView(msgspec.Struct, frozen=True):
+    """`total`, and the same by state and by type."""
+
+    total: int
+    by_state: dict[str, int]
+    by_type: dict[str, int]
+
+
+class RevokeOwner(Wire, rename={"spared": "except"}):
+    tenant: str | None = None
+    type: str | None = None
+    spared: Annotated[list[str], Meta(max_length=1000)] = []
+    dry_run: bool = False
+
+
+class Revoked(msgspec.Struct, frozen=True):
+    """How many were (or, in a dry run, would be) revoked; `more` says that a further call is needed."""
+
+    revoked: int
+    more: bool
+
+
+class Password(Wire):
+    password: Annotated[str, Meta(min_length=8, max_length=256)]
+    tenant: str | None = None
+
+
+class TenantQuery(Wire):
+    tenant: str | None = None

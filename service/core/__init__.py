@@ -1,0 +1,1 @@
+"""The token lifecycle.  Knows no HTTP and no Redis."""

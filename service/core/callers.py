@@ -1,0 +1,44 @@
+"""Callers are tokens too: type `service`, whose scopes are grants, bound to a tenant."""
+
+import msgspec
+
+from service.core.errors import Forbidden
+from service.core.token import SERVICE, Token
+
+ISSUE, USE, READ, REVOKE = "tokens:issue", "tokens:use", "tokens:read", "tokens:revoke"
+EVENTS, ACCOUNTS, ADMIN = "events:read", "accounts:write", "admin"
+GRANTS = (ISSUE, USE, READ, REVOKE, EVENTS, ACCOUNTS, ADMIN)
+
+DEFAULT_TENANT = "default"
+
+
+class Caller(msgspec.Struct, frozen=True):
+    """Who asks.  `id` is the handle of its token."""
+
+    id: str
+    tenant: str
+    grants: tuple[str, ...]
+
+    @property
+    def is_admin(self) -> bool:
+        return ADMIN in self.grants
+
+    def acts_for(self, tenant: str | None) -> str:
+        """The tenant of this call: an admin names any, others have their own.  Raises `Forbidden`."""
+        if tenant is None or tenant == self.tenant:
+            return self.tenant
+        if not self.is_admin:
+            raise Forbidden(id=self.id, needed=ADMIN)
+        return tenant
+
+    def may_hand_out(self, type_: str, scopes: tuple[str, ...]) -> None:
+        """Nobody hands out grants that it does not have.  Raises `Forbidden`."""
+        if type_ != SERVICE or self.is_admin:
+            return
+        beyond = [scope for scope in scopes if scope not in self.grants]
+        if beyond:
+            raise Forbidden(id=self.id, needed=" ".join(beyond))
+
+
+def caller_of(token: Token) -> Caller:
+    return Caller(token.id, token.tenant, token.scopes)

@@ -1,0 +1,111 @@
+"""Events: one per transition, and the cursors from which a reader goes on.
+
+A cursor holds a position in the stream of every partition: a single moment would lose what another node, or a clock
+that was set back, writes below it.
+"""
+
+import re
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import AsyncIterator, Sequence
+from typing import Protocol
+
+import msgspec
+
+from service.core.errors import BadInput
+from service.core.token import Token
+
+KINDS = ("issued", "used", "renewed", "rotated", "revoked", "expired", "consumed")
+
+Position = tuple[int, int]  # ms and number within the ms: a stream's entry id
+START: Position = (0, 0)
+PLACES = re.compile(r"[A-Za-z0-9_-]{1,8192}")
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """One transition, with the token as it stood right after it."""
+
+    partition: int
+    position: Position
+    kind: str
+    token: Token
+
+    @property
+    def id(self) -> str:
+        """Unique for ever: what a consumer drops repeats by."""
+        return f"{self.partition:02x}-{self.position[0]}-{self.position[1]}"
+
+    @property
+    def at_ms(self) -> int:
+        """When it happened, by the store's clock; for an expiry, when it was detected."""
+        return self.position[0]
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """Which events a reader asks for.  None: all."""
+
+    tenant: str | None = None
+    owner: str | None = None
+    kind: str | None = None
+
+    def covers(self, event: Event) -> bool:
+        return (
+            self.tenant in (None, event.token.tenant)
+            and self.owner in (None, event.token.owner)
+            and self.kind in (None, event.kind)
+        )
+
+
+class Places(msgspec.Struct, frozen=True):
+    """A position per partition."""
+
+    each: tuple[Position, ...]
+
+    def past(self, event: Event) -> "Places":
+        each = list(self.each)
+        each[event.partition] = event.position
+        return Places(tuple(each))
+
+    def cursor(self) -> str:
+        """Distances from the latest moment: most take two or three bytes."""
+        latest = max(ms for ms, _ in self.each)
+        flat = [number for ms, seq in self.each for number in ((latest - ms, seq) if ms else (-1, 0))]
+        return urlsafe_b64encode(msgspec.msgpack.encode([latest, *flat])).rstrip(b"=").decode()
+
+
+def read_cursor(cursor: str, partitions: int) -> Places:
+    """Raises `BadInput` for what is not a cursor of a service with as many partitions."""
+    try:
+        if not PLACES.fullmatch(cursor):
+            raise ValueError
+        latest, *flat = msgspec.msgpack.decode(urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)), type=list[int])
+        if len(flat) != 2 * partitions or not 0 <= latest < 2**53 or min(flat[1::2]) < 0 or max(flat[1::2]) >= 2**53:
+            raise ValueError
+        each = tuple(
+            START if back == -1 else (latest - back, seq) for back, seq in zip(flat[::2], flat[1::2], strict=True)
+        )
+        if min(ms for ms, _ in each) < 0:
+            raise ValueError
+    except (ValueError, msgspec.DecodeError):
+        raise BadInput("after", "is not a cursor of this service") from None
+    return Places(each)
+
+
+class Feed(Protocol):
+    """Where events are read."""
+
+    partitions: int
+
+    async def now(self) -> Places:
+        """The end: from here only what comes is read."""
+
+    async def read(self, after: Places, wanted: Wanted, limit: int) -> tuple[Sequence[Event], Places]:
+        """What is kept after the cursor, oldest first, and the cursor behind what was looked at.
+
+        Raises `Gone` when some of it was trimmed away.
+        """
+
+    def follow(self, after: Places, wanted: Wanted, idle_s: float) -> AsyncIterator[list[tuple[Event, Places]]]:
+        """What comes, each event with the cursor behind it; an empty list after `idle_s` without any.
+
+        Ends when the service does.  Raises `Gone`, and `Unavailable` when the store is away while it catches up.
+        """

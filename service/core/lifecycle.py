@@ -1,0 +1,219 @@
+"""The verbs.  Every voice of the service speaks through these; the store makes each one atomic.
+
+Who asks is said by `by`: the text of the caller's own token, or `HOLDER` when the token asks for itself.  The
+caller's token is used, and so renewed, in the same round trip as the token that it asks about.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from enum import Enum
+from typing import TypeVar
+
+import msgspec
+from msgspec import UNSET
+
+from service.core import callers, rules
+from service.core.callers import Caller, caller_of
+from service.core.errors import BadInput, CallerRefused, Conflict, Malformed, Missing, Refusal, Unavailable, Unknown
+from service.core.rules import Rules
+from service.core.seal import Sealer
+from service.core.store import ANY_TENANT, Ask, Store
+from service.core.text import Texts
+from service.core.token import Change, Draft, Issued, Token, Words
+from service.core.watch import SILENT, Watch
+
+OVERLAP_MS = 10_000  # how long a rotated text lives on when nothing is said: the requests that are on their way
+MANY = 1_000  # tokens in one call
+OWNER_CALL = 500  # tokens revoked for an owner by one call: about 10 ms of the store's time
+
+
+class Holder(Enum):
+    HOLDER = "holder"
+
+
+HOLDER = Holder.HOLDER
+By = str | None | Holder
+T = TypeVar("T")
+
+
+class Tokens:
+    """The life of tokens.  Every method raises `Unavailable` when the store cannot answer."""
+
+    def __init__(self, store: Store, texts: Texts, sealer: Sealer, limits: Rules, watch: Watch = SILENT) -> None:
+        self.store, self.texts, self.sealer, self.rules, self.watch = store, texts, sealer, limits, watch
+
+    async def authorize(self, caller: str | None, grant: str) -> Caller:
+        """Uses the caller's token.  Raises `CallerRefused`."""
+        return caller_of(await self.store.present(Ask("use", None, self._caller(caller), grant)))
+
+    async def use(self, text: str | None, *, by: By = HOLDER, scopes: tuple[str, ...] = ()) -> Token:
+        """Checks a token and puts it back to full life.  Raises a `Refusal`, and then changed nothing."""
+        return await self._present("use", text, by, callers.USE, scopes)
+
+    async def peek(self, text: str | None, *, by: By = HOLDER) -> Token:
+        """Looks at a token; changes nothing.  Raises a `Refusal`."""
+        return await self._present("peek", text, by, callers.USE)
+
+    async def many(self, verb: str, texts: Sequence[str], by: str | None) -> list[Token | Exception]:
+        """use, peek or revoke of up to 1,000 texts in one round trip; a refusal stands in its token's place."""
+        if len(texts) > MANY:
+            raise BadInput("tokens", f"at most {MANY} in one call")
+        caller = await self.authorize(by, callers.REVOKE if verb == "revoke" else callers.USE)
+        opened = [self._try_open(text) for text in texts]
+        ids = [one for one in opened if isinstance(one, str)]
+        if verb == "revoke":
+            found: Sequence[Token | Exception | None] = await self._revoke(ids, caller, "request") if ids else []
+        else:
+            found = await self.store.present_many([Ask(verb, id_, caller.id, callers.USE) for id_ in ids])
+        answers = iter(found)
+        return [(next(answers) or Unknown()) if isinstance(one, str) else one for one in opened]
+
+    async def issue(self, draft: Draft, *, dressing: str | None = None) -> Issued:
+        """A new token.  The caller was authorized before: see `Caller.may_hand_out`.  Raises `BadInput`."""
+        draft = self.rules.settle(draft)
+        text, id_ = self.texts.mint(self.store.partition(draft.tenant, draft.owner), dressing)
+        return Issued(await self.issue_as(id_, draft, text), text)
+
+    async def issue_as(self, id_: str, draft: Draft, text: str | None) -> Token:
+        """Issues under a handle that was chosen before, so that it can be repeated.  The draft is settled."""
+        sealed = self.sealer.seal(text, "recoverable", id_) if draft.recoverable and text else None
+        return await self.store.issue(id_, draft, Words(draft.description, draft.metadata, sealed))
+
+    async def look(self, id_: str, by: str | None) -> Token:
+        """A token by its handle, final ones too."""
+        return await self.store.present(Ask("look", _handle(id_), self._caller(by), callers.READ))
+
+    async def renew(self, text: str | None, *, by: By = HOLDER) -> Token:
+        """Puts a token back to full life on request."""
+        tenant = ANY_TENANT if by is HOLDER else await self._tenant(by, callers.USE)
+        return await self.store.renew(self.texts.open(text), tenant)
+
+    async def renew_by_id(self, id_: str, by: str | None) -> Token:
+        return await self.store.renew(_handle(id_), await self._tenant(by, callers.USE))
+
+    async def revoke(self, text: str | None, *, by: By = HOLDER, reason: str = "request") -> Token:
+        """Ends a token now.  Repeating it answers the same and changes nothing.  Raises `Unknown`."""
+        tenant = ANY_TENANT if by is HOLDER else await self._tenant(by, callers.REVOKE)
+        return await self._revoke_one(self.texts.open(text), tenant, reason)
+
+    async def revoke_by_id(self, id_: str, by: str | None, reason: str = "request") -> Token:
+        return await self._revoke_one(_handle(id_), await self._tenant(by, callers.REVOKE), reason)
+
+    async def revoke_owner(
+        self, caller: Caller, tenant: str, owner: str, *, type_: str | None, spared: Sequence[str], dry: bool
+    ) -> tuple[int, bool]:
+        """Ends what an owner has, up to 500 a call: how many, and whether to call again."""
+        rules.words("owner", owner, rules.OWNER)
+        if len(spared) > MANY:
+            raise BadInput("except", f"at most {MANY} in one call")
+        spared = [_handle(id_) for id_ in spared]
+        return await self.store.revoke_owner(
+            caller.acts_for(tenant), owner, type_, "owner", spared, OWNER_CALL, dry=dry
+        )
+
+    async def rotate(self, text: str | None, *, by: By = HOLDER, overlap_ms: int = OVERLAP_MS) -> Issued:
+        """A successor; the old text works on for the overlap.  Rotating it again answers the same successor."""
+        rules.between("overlap_ms", overlap_ms, 0, self.rules.max_life_ms)
+        old = await self._present("peek", text, by, callers.ISSUE)
+        dressing, secret = self.texts.parts(text or "")
+        new_text, new_id = self.texts.mint(self.store.partition(old.tenant, old.owner), dressing)
+        sealed = self.sealer.seal(new_text, "recoverable", new_id) if old.sealed else None
+        words = Words(old.description, old.metadata, sealed, old.id)
+        box = self.sealer.seal(new_text, "successor", secret)
+        token, kept = await self.store.rotate(old, overlap_ms, new_id, words, box)
+        successor = self.sealer.open(kept, "successor", secret)
+        if successor is None:
+            raise Conflict("successor_lost", "The token was rotated under a signing key that was removed since.")
+        return Issued(token, successor)
+
+    async def amend(self, id_: str, change: Change, by: str | None, if_match: str | None = None) -> Token:
+        """Changes the words, life or scopes of an active token.  Raises `Conflict` when `if_match` is outdated."""
+        caller = await self.authorize(by, callers.ISSUE)
+        while True:
+            seen = await self.store.present(Ask("look", _handle(id_), caller.id, callers.ISSUE))
+            if if_match not in (None, "*", etag(seen)):
+                raise Conflict("changed", "The token was changed since it was read.")
+            life, scopes, words = self._amended(seen, change)
+            caller.may_hand_out(seen.type, scopes)
+            amended = await self.store.amend(seen, life, scopes, words)
+            if amended is not None:
+                return amended
+
+    def recover(self, token: Token) -> str | None:
+        """The text of a recoverable token, for callers that may see it."""
+        return self.sealer.open(token.sealed, "recoverable", token.id) if token.sealed else None
+
+    def _amended(self, seen: Token, change: Change) -> tuple[int | None, tuple[str, ...], Words]:
+        life = self.rules.life("life_ms", _or(change.life_ms, seen.life_ms))
+        scopes = rules.scopes(_or(change.scopes, seen.scopes))
+        description = _or(change.description, seen.description)
+        if description is not None:
+            rules.words("description", description, rules.DESCRIPTION)
+        metadata = rules.metadata(_or(change.metadata, seen.metadata))
+        return life, scopes, Words(description, metadata, seen.sealed, seen.rotated_from)
+
+    async def _present(self, verb: str, text: str | None, by: By, grant: str, scopes: tuple[str, ...] = ()) -> Token:
+        caller = None if isinstance(by, Holder) else self._caller(by)
+        try:
+            subject = self.texts.open(text)
+        except Refusal as refusal:
+            self.watch.verdict(verb, refusal.code)
+            if caller is not None:
+                await self.store.present(Ask("use", None, caller, grant))
+            raise
+        return await self._watched(Ask(verb, subject, caller, grant if caller else None, scopes))
+
+    async def _watched(self, ask: Ask) -> Token:
+        try:
+            token = await self.store.present(ask)
+        except (Refusal, Unavailable) as no:
+            self.watch.verdict(ask.verb, no.code)
+            raise
+        except CallerRefused as no:
+            self.watch.verdict(ask.verb, f"caller_{no.refusal.code}")
+            raise
+        self.watch.verdict(ask.verb, "ok")
+        return token
+
+    async def _tenant(self, by: str | None | Holder, grant: str) -> str:
+        caller = await self.authorize(None if isinstance(by, Holder) else by, grant)
+        return ANY_TENANT if caller.is_admin else caller.tenant
+
+    async def _revoke_one(self, id_: str, tenant: str, reason: str) -> Token:
+        rules.check("reason", reason, rules.REASON, "a word of lower-case letters, 32 at most")
+        [token] = await self.store.revoke([id_], tenant, reason)
+        if token is None:
+            raise Unknown
+        return token
+
+    async def _revoke(self, ids: Sequence[str], caller: Caller, reason: str) -> Sequence[Token | None]:
+        return await self.store.revoke(ids, ANY_TENANT if caller.is_admin else caller.tenant, reason)
+
+    def _caller(self, text: str | None) -> str:
+        try:
+            return self.texts.open(text)
+        except Refusal as refusal:
+            raise CallerRefused(refusal) from None
+
+    def _try_open(self, text: str) -> str | Refusal:
+        try:
+            return self.texts.open(text)
+        except (Malformed, Missing) as refusal:
+            return refusal
+
+
+def etag(token: Token) -> str:
+    """Changes with what PATCH can change, and with the state; not with each use."""
+    seen = msgspec.json.encode([token.state, token.life_ms, token.scopes, token.words])
+    return hashlib.sha256(seen).hexdigest()[:16]
+
+
+def _or(value: "T | msgspec.UnsetType", otherwise: T) -> T:
+    return otherwise if value is UNSET else value
+
+
+def _handle(id_: str) -> str:
+    """What is not of the form of a handle is nobody's handle."""
+    if not rules.HANDLE.fullmatch(id_):
+        raise Unknown
+    return id_

@@ -1,0 +1,83 @@
+"""Pages of a tenant's tokens, in the order of issue: keyset pages, so that page 1,000 costs what page 1 costs."""
+
+import msgspec
+
+from service.core import rules
+from service.core.callers import Caller
+from service.core.cursor import Cursors, Place
+from service.core.store import Filter, Store
+from service.core.token import Token
+
+TICKS = 2048  # sequence numbers in a millisecond
+ENDLESS = 2**53 - 1
+LONGEST = 1_000
+
+
+class Page(msgspec.Struct, frozen=True):
+    """Tokens, and the cursors of the pages beside it."""
+
+    items: list[Token]
+    next: str | None
+    previous: str | None
+
+
+class Lists:
+    """Reading; nothing here is a use."""
+
+    def __init__(self, store: Store, cursors: Cursors) -> None:
+        self._store, self._cursors = store, cursors
+
+    async def page(self, which: Filter, *, limit: int, cursor: str | None, descending: bool) -> Page:
+        """Each token once, while others come and go.  Raises `BadInput` for a cursor of another list."""
+        check(which)
+        rules.between("limit", limit, 1, LONGEST)
+        place = self._cursors.read(cursor, which, descending=descending) if cursor else None
+        back = place is not None and place.back
+        downwards = descending != back
+        after, before = _window(which, place, downwards=downwards)
+        found = await self._store.page(which, after, before, limit + 1, descending=downwards)
+        more, items = len(found) > limit, found[:limit]
+        if back:
+            items.reverse()
+
+        def beside(token: Token, *, backwards: bool) -> str:
+            return self._cursors.make(Place(token.sequence, backwards), which, descending=descending)
+
+        has_next, has_previous = (True, more) if back else (more, place is not None)
+        return Page(
+            items,
+            beside(items[-1], backwards=False) if items and has_next else None,
+            beside(items[0], backwards=True) if items and has_previous else None,
+        )
+
+    async def count(self, which: Filter) -> dict[tuple[str, str], int]:
+        """By (type, state), from kept counts."""
+        check(which)
+        return await self._store.count(which)
+
+
+def check(which: Filter) -> None:
+    """Raises `BadInput`."""
+    rules.name("tenant", which.tenant)
+    rules.state("state", which.state)
+    if which.owner is not None:
+        rules.words("owner", which.owner, rules.OWNER)
+    if which.type is not None:
+        rules.check("type", which.type, rules.TYPE, "a type: lower-case letters, digits, '_', '.' and '-'")
+
+
+def of(caller: Caller, which: Filter) -> Filter:
+    """The filter, held to the tenants that the caller acts for.  Raises `Forbidden`."""
+    return msgspec.structs.replace(which, tenant=caller.acts_for(which.tenant or None))
+
+
+
+def _window(which: Filter, place: Place | None, *, downwards: bool) -> tuple[int, int]:
+    """Between which sequence numbers to look, both excluded."""
+    after = -1 if which.created_from_ms is None else which.created_from_ms * TICKS - 1
+    before = ENDLESS if which.created_to_ms is None else (which.created_to_ms + 1) * TICKS
+    if place is not None and downwards:
+        before = min(before, place.sequence)
+    elif place is not None:
+        after = max(after, place.sequence)
+    return after, before

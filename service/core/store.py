@@ -1,0 +1,77 @@
+"""What the core asks of a store.  Handles are UUIDs; tenant '*' means any.
+
+Every method raises `Unavailable` when the store cannot answer; those about one token raise the `Refusal` that the
+store's own clock and record give.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+from service.core.token import Draft, Token, Words
+
+ANY_TENANT = "*"
+
+
+class Ask(msgspec.Struct, frozen=True):
+    """One presentation.  verb: use, peek, or look (which shows final tokens too).
+
+    caller: the handle of the token that asks, which is used first and must hold `grant`; None: the holder alone.
+    subject None asks about the caller only.
+    """
+
+    verb: str
+    subject: str | None
+    caller: str | None = None
+    grant: str | None = None
+    scopes: tuple[str, ...] = ()
+
+
+class Filter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which tokens of a tenant a list or a count is about."""
+
+    tenant: str
+    owner: str | None = None
+    type: str | None = None
+    state: str | None = None
+    created_from_ms: int | None = None
+    created_to_ms: int | None = None
+
+
+class Store(Protocol):
+    """The keeper of tokens."""
+
+    def partition(self, tenant: str, owner: str) -> int:
+        """Where everything of this owner lives."""
+
+    async def present(self, ask: Ask) -> Token:
+        """Sharing a round trip with others.  Raises `CallerRefused` for the caller's own token."""
+
+    async def present_many(self, asks: Sequence[Ask]) -> list[Token | Exception]:
+        """In one round trip of their own."""
+
+    async def issue(self, id_: str, draft: Draft, words: Words) -> Token:
+        """Repeating it with one id answers the first one's token.  Raises `BadInput`."""
+
+    async def renew(self, id_: str, tenant: str) -> Token: ...
+
+    async def revoke(self, ids: Sequence[str], tenant: str, reason: str) -> list[Token | None]:
+        """None: unknown.  A final token stays as it is."""
+
+    async def revoke_owner(
+        self, tenant: str, owner: str, type_: str | None, reason: str, spared: Sequence[str], limit: int, *, dry: bool
+    ) -> tuple[int, bool]:
+        """How many, and whether there may be more."""
+
+    async def rotate(self, old: Token, overlap_ms: int, new_id: str, words: Words, sealed: str) -> tuple[Token, str]:
+        """The successor and its sealed text, which may be those of an earlier rotation."""
+
+    async def amend(self, seen: Token, life_ms: int | None, scopes: tuple[str, ...], words: Words) -> Token | None:
+        """None: changed since it was seen."""
+
+    async def page(self, which: Filter, after: int, before: int, limit: int, *, descending: bool) -> list[Token]:
+        """Up to `limit` tokens with `after < sequence < before`, in the order of issue."""
+
+    async def count(self, which: Filter) -> dict[tuple[str, str], int]:
+        """By (type, state)."""

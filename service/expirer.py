@@ -1,0 +1,72 @@
+"""The sweep loop: marks what has expired when it is due, and purges what nobody has to remember.
+
+Validation never depends on it: a token is refused from its last millisecond on, swept or not.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+import msgspec
+
+from service.core.errors import Unavailable
+from service.core.watch import SILENT, Watch
+
+LIMIT = 200  # tokens a pass; one holds the store about 2 ms
+AWAY_S = 0.5  # between tries while the store cannot answer
+
+log = logging.getLogger("service.expirer")
+
+
+class Pass(msgspec.Struct, frozen=True):
+    """What one pass did; `wait_ms` until the next thing is due, None when nothing is."""
+
+    marked: int
+    rescored: int
+    purged: int
+    evicted: int
+    wait_ms: int | None
+    lags_ms: list[int]
+
+    @property
+    def full(self) -> bool:
+        return self.marked + self.rescored + self.purged >= LIMIT
+
+
+Sweep = Callable[[int], Awaitable[Pass]]
+
+
+async def run(sweep: Sweep, tick_ms: int, stopping: asyncio.Event, watch: Watch = SILENT) -> None:
+    """Sweeps until asked to stop.  Sleeps until the next thing is due, at most a tick: what another process issues
+    with a short life is seen no later than that."""
+    away = False
+    while not stopping.is_set():
+        try:
+            done = await sweep(LIMIT)
+        except Unavailable as error:
+            if not away:
+                log.warning("sweeping pauses: the store cannot answer", extra={"reason": error.reason})
+            away, pause = True, AWAY_S
+        else:
+            away = False
+            tell(done, watch)
+            wait_ms = tick_ms if done.wait_ms is None else min(tick_ms, done.wait_ms)
+            pause = 0.0 if done.full else max(wait_ms, 1) / 1000
+        await _rest(stopping, pause)
+
+
+def tell(done: Pass, watch: Watch) -> None:
+    watch.swept(done.marked, done.rescored, done.purged, done.evicted, done.lags_ms)
+    if done.evicted:
+        log.warning("the store evicted live tokens", extra={"evicted": done.evicted})
+
+
+async def _rest(stopping: asyncio.Event, seconds: float) -> None:
+    """A pause that ends at once when the service stops; even the shortest lets others run."""
+    if seconds == 0.0:
+        await asyncio.sleep(0)
+        return
+    try:
+        await asyncio.wait_for(stopping.wait(), seconds)
+    except TimeoutError:
+        return

@@ -1,0 +1,1 @@
+"""Other people's voices: one file per published API, none importing another."""

@@ -1,0 +1,71 @@
+"""What the service says of itself to Prometheus.  Labels are words of a closed set: never a handle, never a text."""
+
+from collections.abc import Callable
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from service.core.watch import Watch
+
+SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+LAGS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 60.0, 3600.0)
+SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 1000)
+
+
+class Metrics(Watch):
+    """Implements the watch of every room."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        self.requests = Histogram(
+            "tokenlife_request_seconds", "Time to answer, by route template and status.",
+            ["method", "route", "status"], buckets=SECONDS, registry=registry,
+        )  # fmt: skip
+        self.verdicts = Counter(
+            "tokenlife_verdicts", "Tokens presented, by verb and outcome: ok, or the word that refused them.",
+            ["verb", "outcome"], registry=registry,
+        )  # fmt: skip
+        self.calls = Histogram(
+            "tokenlife_store_call_seconds", "Time of a script call, by verb.", ["verb"], buckets=SECONDS,
+            registry=registry,
+        )  # fmt: skip
+        self.errors = Counter("tokenlife_store_errors", "Calls the store did not answer, by kind.", ["kind"],
+                              registry=registry)  # fmt: skip
+        self.sizes = Histogram("tokenlife_batch_size", "Presentations that shared a call.", buckets=SIZES,
+                               registry=registry)  # fmt: skip
+        self.lag = Histogram("tokenlife_sweep_lag_seconds", "From a deadline to its event.", buckets=LAGS,
+                             registry=registry)  # fmt: skip
+        self.passes = Counter("tokenlife_sweep_tokens", "Tokens a sweep looked at, by what became of them.",
+                              ["what"], registry=registry)  # fmt: skip
+        self.live = Gauge("tokenlife_tokens", "Tokens kept, by state.", ["state"], registry=registry)
+        self.backlog = Gauge("tokenlife_due_backlog", "Tokens that are due and not yet swept.", registry=registry)
+        self.events = Gauge("tokenlife_events_kept", "Events that can still be read.", registry=registry)
+        self._observe: dict[tuple[str, str, int], Callable[[float], None]] = {}
+
+    def request(self, method: str, route: str, status: int, seconds: float) -> None:
+        key = method, route, status
+        observe = self._observe.get(key)
+        if observe is None:
+            observe = self._observe[key] = self.requests.labels(method, route, str(status)).observe
+        observe(seconds)
+
+    def batch(self, size: int) -> None:
+        self.sizes.observe(size)
+
+    def call(self, verb: str, seconds: float) -> None:
+        self.calls.labels(verb).observe(seconds)
+
+    def store_error(self, kind: str) -> None:
+        self.errors.labels(kind).inc()
+
+    def verdict(self, verb: str, outcome: str) -> None:
+        self.verdicts.labels(verb, outcome).inc()
+
+    def swept(self, marked: int, rescored: int, purged: int, evicted: int, lags_ms: list[int]) -> None:
+        for what, number in (("marked", marked), ("rescored", rescored), ("purged", purged), ("evicted", evicted)):
+            if number:
+                self.passes.labels(what).inc(number)
+        for lag in lags_ms:
+            self.lag.observe(lag / 1000)
+
+    def exposition(self) -> tuple[bytes, str]:
+        return generate_latest(self.registry), CONTENT_TYPE_LATEST

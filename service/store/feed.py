@@ -1,0 +1,172 @@
+"""Reads the event streams: history by cursor, and what comes through one reader per process.
+
+The one reader blocks on all streams and keeps the latest events in a ring; whoever follows is served from the ring
+once it has caught up, so that 5,000 followers cost the store no more than one.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from service.core.errors import Gone, Unavailable
+from service.core.events import START, Event, Places, Position, Wanted
+from service.store import keys, record
+from service.store.link import Link
+
+RING = 10_000  # events: what a follower may lag behind before it has to read from the store again
+CHUNK = 1_000  # events a read
+BLOCK_MS = 1_000  # the longest wait of the reader before it looks whether anybody still follows
+PAUSE_S = 0.5  # between tries while the store is away
+
+
+class Ring:
+    """The latest events of all partitions, from `start` on, numbered as they came."""
+
+    def __init__(self, start: Places) -> None:
+        self.start = self.end = start
+        self.passed = 0
+        self._events: list[Event] = []
+
+    def add(self, event: Event) -> None:
+        self._events.append(event)
+        self.passed += 1
+        self.end = self.end.past(event)
+        if len(self._events) > 2 * RING:
+            for old in self._events[:RING]:
+                self.start = self.start.past(old)
+            del self._events[:RING]
+
+    def covers(self, after: Places) -> bool:
+        return all(mine <= theirs for mine, theirs in zip(self.start.each, after.each, strict=True))
+
+    def since(self, mark: int | None, after: Places) -> list[Event] | None:
+        """What came behind number `mark`, or (None) behind a cursor; None when it has left the ring."""
+        if mark is None:
+            if not self.covers(after):
+                return None
+            return [event for event in self._events if event.position > after.each[event.partition]]
+        fresh = self.passed - mark
+        return None if fresh > len(self._events) else self._events[len(self._events) - fresh :]
+
+
+class RedisFeed:
+    """Implements `service.core.events.Feed`.  `blocking` is a client whose timeout is longer than BLOCK_MS."""
+
+    def __init__(self, link: Link, blocking: Redis, partitions: int) -> None:
+        self.partitions = partitions
+        self._link, self._blocking = link, blocking
+        self._streams = [keys.events(partition) for partition in range(partitions)]
+        self._ring: Ring | None = None
+        self._news = asyncio.Event()
+        self._followers = 0
+        self._reader: asyncio.Task[None] | None = None
+        self._closing = False
+
+    async def now(self) -> Places:
+        rows = await self._each("xrevrange", [("+", "-", 1)] * self.partitions)
+        return Places(tuple(_position(row[0][0]) if row else START for row in rows))
+
+    async def read(self, after: Places, wanted: Wanted, limit: int) -> tuple[list[Event], Places]:
+        first = await self._each("xrange", [("-", "+", 1)] * self.partitions)
+        rows = await self._each("xrange", [(f"({ms}-{seq}", "+", limit) for ms, seq in after.each])
+        _check_kept(after, [_position(row[0][0]) if row else START for row in first])
+        events = [_event(partition, entry) for partition, row in enumerate(rows) for entry in row]
+        events.sort(key=lambda event: (event.position, event.partition))
+        for event in events[:limit]:
+            after = after.past(event)
+        return [event for event in events[:limit] if wanted.covers(event)], after
+
+    async def follow(
+        self, after: Places, wanted: Wanted, idle_s: float
+    ) -> AsyncIterator[list[tuple[Event, Places]]]:
+        self._followers += 1
+        mark: int | None = None
+        try:
+            while not self._closing:
+                self._reader = self._reader or asyncio.ensure_future(self._run())
+                news, ring = self._news, self._ring
+                fresh = ring.since(mark, after) if ring else []
+                mark = ring.passed if ring and fresh is not None else None
+                if fresh is None:
+                    fresh, _ = await self.read(after, Wanted(), CHUNK)
+                chunk = []
+                for event in fresh:
+                    after = after.past(event)
+                    if wanted.covers(event):
+                        chunk.append((event, after))
+                if chunk or not (fresh or await _heard(news, idle_s)):
+                    yield chunk
+        finally:
+            self._followers -= 1
+
+    async def close(self) -> None:
+        """Ends all that follow, at once, and the reader within BLOCK_MS."""
+        self._closing = True
+        self._tell()
+        if self._reader is not None:
+            await asyncio.wait({self._reader})
+        await self._blocking.aclose()
+
+    def _tell(self) -> None:
+        self._news.set()
+        self._news = asyncio.Event()
+
+    async def _run(self) -> None:
+        while self._followers and not self._closing:
+            try:
+                if self._ring is None:
+                    self._ring = Ring(await self.now())
+                    self._tell()
+                await self._block(self._ring)
+            except (RedisError, OSError, TimeoutError, Unavailable):
+                await asyncio.sleep(PAUSE_S)
+        self._reader = self._ring = None
+
+    async def _block(self, ring: Ring) -> None:
+        places: dict[Any, Any] = {
+            name: f"{ms}-{seq}" for name, (ms, seq) in zip(self._streams, ring.end.each, strict=True)
+        }
+        answer: Any = await self._blocking.xread(places, count=CHUNK, block=BLOCK_MS)
+        for name, rows in answer.items() if isinstance(answer, dict) else answer or ():
+            partition = self._streams.index(name.decode())
+            # RESP3 wraps the entries of a stream once more than RESP2 does.
+            for entry in rows[0] if rows and isinstance(rows[0], list) else rows:
+                ring.add(_event(partition, entry))
+        if answer:
+            self._tell()
+
+    async def _each(self, command: str, arguments: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """One command on every stream, in one round trip."""
+        pipeline = self._link.redis.pipeline(transaction=False)
+        for stream, args in zip(self._streams, arguments, strict=True):
+            getattr(pipeline, command)(stream, *args)
+        return await self._link.within(pipeline.execute())
+
+
+async def _heard(news: asyncio.Event, idle_s: float) -> bool:
+    try:
+        await asyncio.wait_for(news.wait(), idle_s)
+    except TimeoutError:
+        return False
+    return True
+
+
+def _position(entry_id: bytes) -> Position:
+    ms, _, seq = entry_id.partition(b"-")
+    return int(ms), int(seq)
+
+
+def _event(partition: int, entry: tuple[bytes, dict[bytes, bytes]]) -> Event:
+    position, fields = _position(entry[0]), entry[1]
+    token = record.decode_at(fields[b"id"].decode(), fields[b"record"], position[0])
+    return Event(partition=partition, position=position, kind=fields[b"kind"].decode(), token=token)
+
+
+def _check_kept(after: Places, first: list[Position]) -> None:
+    """A reader whose own last entry was trimmed away may have missed what was behind it."""
+    if any(START < place < kept for place, kept in zip(after.each, first, strict=True)):
+        oldest = tuple(START if place < kept else place for place, kept in zip(after.each, first, strict=True))
+        raise Gone(Places(oldest).cursor())

@@ -1,0 +1,52 @@
+"""Every key the service writes.  No other Python file spells a key; `lua/prelude.lua` spells the same ones.
+
+`{07}` is the partition in two hexadecimal digits and the cluster's hash tag.  An `<id>` is the handle without its
+dashes; its first two digits are the partition, so an id alone says where its keys are.
+
+tl:{07}:l:<id>                       string  THE LIFE: exists = active, its TTL is the remaining life
+tl:{07}:t:<id>                       string  the record (`record.py`); outlives the life by the retention
+tl:{07}:due                          zset    id -> ms of the next thing that may happen to it (expiry, then purge)
+tl:{07}:i:<tenant>:<type>:<state>    zset    id -> sequence: what a tenant's lists are made from
+tl:{07}:o:<tenant>:<type>:<state>:<owner>  zset  id -> sequence: the same for one owner
+tl:{07}:ev                           stream  one entry a transition: kind, id, record; trimmed
+tl:{07}:n                            hash    `sequence`, and how many tokens are in each state
+tl:{07}:n:<tenant>                   hash    `<type>:<state>` -> how many
+tl:{07}:a:<tenant>:<username>        string  the argon2 hash of an account's password
+tl:{07}:k:<digest>                   string  the answer to an idempotent request; has a TTL
+tl:partitions                        string  how many partitions there are, fixed at first start
+"""
+
+PARTITIONS = "tl:partitions"
+
+
+def tag(partition: int) -> str:
+    return f"tl:{{{partition:02x}}}:"
+
+
+def due(partition: int) -> str:
+    return tag(partition) + "due"
+
+
+def events(partition: int) -> str:
+    return tag(partition) + "ev"
+
+
+def counts(partition: int) -> str:
+    return tag(partition) + "n"
+
+
+def account(partition: int, tenant: str, username: str) -> str:
+    return f"{tag(partition)}a:{tenant}:{username}"
+
+
+def replay(partition: int, digest: str) -> str:
+    return f"{tag(partition)}k:{digest}"
+
+
+def short(handle: str) -> str:
+    """A handle as the store spells it: without its dashes."""
+    return handle.replace("-", "")
+
+
+def partition(handle: str) -> int:
+    return int(handle[:2], 16)

@@ -1,0 +1,73 @@
+"""The link to Redis: the client and its deadlines.  Every failure leaves here as `Unavailable`."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Sequence
+from typing import Any, TypeVar
+
+from redis.asyncio import Redis
+from redis.exceptions import ReadOnlyError, RedisError, ResponseError
+
+from service.core.errors import Unavailable
+from service.core.watch import SILENT, Watch
+from service.store.scripts import Scripts
+
+T = TypeVar("T")
+
+log = logging.getLogger("service.store")
+
+
+class Link:
+    """timeout_s bounds what a caller waits; the client's own timeouts end the call itself."""
+
+    def __init__(self, redis: Redis, scripts: Scripts, timeout_s: float, watch: Watch = SILENT) -> None:
+        self.redis, self.scripts, self.timeout_s, self.watch = redis, scripts, timeout_s, watch
+        self._under_way: set[asyncio.Task[Any]] = set()
+
+    async def run(self, verb: str, key: str | list[str], *args: Any) -> Any:
+        """One script call."""
+        started = time.perf_counter()
+        answer = await self.within(self.scripts(verb, key, *args))
+        self.watch.call(verb, time.perf_counter() - started)
+        return answer
+
+    async def run_each(self, verb: str, calls: Sequence[tuple[str, tuple[Any, ...]]]) -> list[Any]:
+        """One script on many partitions, all in flight together."""
+        if len(calls) == 1:
+            return [await self.run(verb, calls[0][0], *calls[0][1])]
+        return list(await asyncio.gather(*[self.run(verb, key, *args) for key, args in calls]))
+
+    async def within(self, call: Awaitable[T]) -> T:
+        """Waits for a call at most the timeout.  It is never cancelled: redis-py on Python 3.11 loses cancellations,
+        and a call that was sent may take effect whether or not anybody waits for it."""
+        task = asyncio.ensure_future(call)
+        self._under_way.add(task)
+        task.add_done_callback(self._over)
+        done, _ = await asyncio.wait({task}, timeout=self.timeout_s)
+        if not done:
+            self.watch.store_error("timeout")
+            raise Unavailable("timeout")
+        try:
+            return task.result()
+        except (RedisError, OSError, TimeoutError) as error:
+            raise await self._unavailable(error) from None
+
+    async def close(self) -> None:
+        if self._under_way:
+            await asyncio.wait(self._under_way)
+        await self.redis.aclose()
+
+    def _over(self, task: asyncio.Task[Any]) -> None:
+        self._under_way.discard(task)
+        task.exception()  # seen, should nobody wait any more
+
+    async def _unavailable(self, error: Exception) -> Unavailable:
+        kind = type(error).__name__
+        self.watch.store_error(kind)
+        if isinstance(error, ReadOnlyError):
+            # After a failover the old connections still lead to what is a replica now.
+            await self.redis.connection_pool.disconnect(inuse_connections=False)
+        elif isinstance(error, ResponseError):
+            log.error("the store refused a script", extra={"error": str(error)})
+        return Unavailable(kind)

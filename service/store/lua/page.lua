@@ -1,0 +1,38 @@
+-- page: the ids of one page of a list, in creation order.  A list is kept per type and state, so a page merges a
+-- bounded number of them, whatever the number of tokens.
+--
+-- KEYS  the partition's due
+-- ARGV  .. .. tag tenant owner ('': all) type ('': all) state ('': all) first last limit order ('asc', 'desc')
+-- gives sequence, id, sequence, id, ...
+
+local tag, tenant, owner, only_type, only_state = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
+local first, last, limit, descending = ARGV[8], ARGV[9], tonumber(ARGV[10]), ARGV[11] == 'desc'
+
+local found = {}
+local function collect(list)
+  local rows
+  if descending then
+    rows = redis.call('ZREVRANGEBYSCORE', list, last, first, 'WITHSCORES', 'LIMIT', 0, limit)
+  else
+    rows = redis.call('ZRANGEBYSCORE', list, first, last, 'WITHSCORES', 'LIMIT', 0, limit)
+  end
+  for i = 1, #rows, 2 do found[#found + 1] = { tonumber(rows[i + 1]), rows[i] } end
+end
+
+for _, field in ipairs(redis.call('HKEYS', tag .. 'n:' .. tenant)) do
+  local kind, state = string.match(field, '^(.*):(%a+)$')
+  if (only_type == '' or only_type == kind) and (only_state == '' or only_state == state) then
+    local rest = tenant .. ':' .. kind .. ':' .. state
+    collect(owner == '' and tag .. 'i:' .. rest or tag .. 'o:' .. rest .. ':' .. owner)
+  end
+end
+table.sort(found, function(a, b)
+  if descending then return a[1] > b[1] end
+  return a[1] < b[1]
+end)
+
+local answer = {}
+for i = 1, math.min(limit, #found) do
+  answer[2 * i - 1], answer[2 * i] = whole(found[i][1]), found[i][2]
+end
+return answer

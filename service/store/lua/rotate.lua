@@ -1,0 +1,33 @@
+-- rotate: a successor takes over; the old text works on for the overlap, then counts as revoked.
+-- A second rotation of the same text answers the successor of the first.
+--
+-- KEYS  the partition's due
+-- ARGV  .. .. old_id tenant ('*': any) overlap new_id body sealed
+-- gives 'ok' or the word that forbids it; remaining; record (of the successor); its id; its sealed text
+
+local old, word, record = active(ARGV[3], ARGV[4])
+if not old then return { word, 0, record, '', '' } end
+
+local successor, sealed = string.match(old.rotation, '^\n(%S+) (%S+)$')
+if successor then
+  return { 'ok', redis.call('PTTL', key('l', successor)), redis.call('GET', key('t', successor)) or '', successor, sealed }
+end
+
+local new = { id = ARGV[6], tenant = old.tenant, owner = old.owner, type = old.type, life = old.life,
+  ceiling = old.ceiling, most = old.most, flags = old.flags, scopes = old.scopes, body = ARGV[7], uses = old.uses }
+create(new)
+
+old.rotation = '\n' .. ARGV[6] .. ' ' .. ARGV[8]
+local ends = now + ARGV[5]
+if old.deadline ~= 0 and old.deadline < ends then ends = old.deadline end
+old.ceiling = whole(ends)
+if ends <= now then
+  event('rotated', old.id, render(old))
+  finish(old, 'revoked', now, 'rotated')
+else
+  set_deadline(old, ends)
+  redis.call('SET', key('t', old.id), render(old))
+  redis.call('ZADD', tag_of(old.id) .. 'due', whole(ends), old.id)
+  event('rotated', old.id, old.record)
+end
+return { 'ok', new.remaining, new.record, new.id, ARGV[8] }

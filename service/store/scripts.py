@@ -1,0 +1,37 @@
+"""The scripts: `lua/<verb>.lua` behind the shared prelude, each named by its verb."""
+
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.commands.core import AsyncScript
+
+VERBS = (
+    "issue", "present", "renew", "revoke", "revoke_owner", "rotate", "amend", "sweep", "page", "count",
+)  # fmt: skip
+
+# Redis 7 and later: without it a full store would fail a use between its two writes.  Issuing stays refused.
+ALLOW_OOM = "#!lua flags=allow-oom\n"
+
+
+@cache
+def source(verb: str) -> str:
+    folder = files("service.store") / "lua"
+    return (folder / "prelude.lua").read_text() + (folder / f"{verb}.lua").read_text()
+
+
+class Scripts:
+    """Runs a verb with the two values that every script takes first: retention (ms) and events kept."""
+
+    def __init__(self, redis: Redis, retention_ms: int, events_kept: int, *, allow_oom: bool) -> None:
+        self._common = [retention_ms, events_kept]
+        self._scripts: dict[str, AsyncScript] = {}
+        for verb in VERBS:
+            head = ALLOW_OOM if allow_oom and verb != "issue" else ""
+            self._scripts[verb] = redis.register_script(head + source(verb))
+
+    async def __call__(self, verb: str, key: str | list[str], *args: Any) -> Any:
+        """NOSCRIPT (a restart, a failover, SCRIPT FLUSH) ran nothing, so redis-py loads it and repeats."""
+        keys = [key] if isinstance(key, str) else key
+        return await self._scripts[verb](keys=keys, args=[*self._common, *args])

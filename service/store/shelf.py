@@ -1,0 +1,46 @@
+"""The small things beside the tokens: accounts, and answers kept for idempotent requests."""
+
+from collections.abc import Awaitable
+from typing import cast
+
+from service.core.text import partition_of
+from service.store import keys
+from service.store.link import Link
+
+
+class Shelf:
+    """Implements `service.core.accounts.AccountStore` and `service.core.replays.ReplayStore`."""
+
+    def __init__(self, link: Link, partitions: int) -> None:
+        self._link, self._partitions = link, partitions
+
+    async def put_account(self, tenant: str, username: str, digest: str) -> None:
+        await self._link.within(self._link.redis.set(self._account(tenant, username), digest))
+
+    async def get_account(self, tenant: str, username: str) -> str | None:
+        found = await self._link.within(self._redis_get(self._account(tenant, username)))
+        return found.decode() if found is not None else None
+
+    async def delete_account(self, tenant: str, username: str) -> bool:
+        return bool(await self._link.within(self._link.redis.delete(self._account(tenant, username))))
+
+    async def claim(self, digest: str, value: bytes, kept_ms: int) -> bytes | None:
+        # Not SET NX GET in one, which Redis 6.2 refuses.
+        key = self._replay(digest)
+        while not await self._link.within(self._link.redis.set(key, value, nx=True, px=kept_ms)):
+            found: bytes | None = await self._link.within(self._redis_get(key))
+            if found is not None:
+                return found
+        return None
+
+    async def settle(self, digest: str, value: bytes) -> None:
+        await self._link.within(self._link.redis.set(self._replay(digest), value, xx=True, keepttl=True))
+
+    def _redis_get(self, key: str) -> Awaitable[bytes | None]:
+        return cast(Awaitable[bytes | None], self._link.redis.get(key))  # this client decodes nothing
+
+    def _account(self, tenant: str, username: str) -> str:
+        return keys.account(partition_of(tenant, username, self._partitions), tenant, username)
+
+    def _replay(self, digest: str) -> str:
+        return keys.replay(int(digest[:8], 16) % self._partitions, digest)

@@ -1,0 +1,155 @@
+"""The store of tokens: one script a verb, one shared round trip for all that use and peek."""
+
+from collections.abc import Awaitable, Sequence
+from typing import Any
+
+from service.core.errors import REFUSALS, BadInput, CallerRefused, Refusal, Unknown
+from service.core.store import Ask, Filter
+from service.core.text import dashed, partition_of
+from service.core.token import Draft, Token, Words
+from service.store import keys, record
+from service.store.batch import Answer, Batch
+from service.store.link import Link
+
+
+class RedisStore:
+    """Implements `service.core.store.Store`."""
+
+    def __init__(self, link: Link, partitions: int, *, events_used: bool = False) -> None:
+        self._link, self._partitions = link, partitions
+        self._used = "1" if events_used else "0"
+        self._batch = Batch(self._send, link.timeout_s, link.watch.batch)
+
+    def partition(self, tenant: str, owner: str) -> int:
+        return partition_of(tenant, owner, self._partitions)
+
+    async def present(self, ask: Ask) -> Token:
+        outcome = _outcome(ask, await self._batch.ask(_question(ask)))
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    async def present_many(self, asks: Sequence[Ask]) -> list[Token | Exception]:
+        answers = await self._send([(_question(ask), 1) for ask in asks])
+        return [_outcome(ask, answer) for ask, answer in zip(asks, answers, strict=True)]
+
+    async def issue(self, id_: str, draft: Draft, words: Words) -> Token:
+        word, remaining, found = await self._run_for(
+            "issue", id_, draft.tenant, draft.owner, draft.type,
+            record.number(draft.life_ms or None), record.number(draft.ceiling_ms), record.number(draft.uses),
+            record.flags(draft), record.scopes_word(draft.scopes), record.body(words),
+        )  # fmt: skip
+        if word == b"ceiling":
+            raise BadInput("ceiling_ms", "lies in the past")
+        if word == b"types":
+            raise BadInput("type", "this tenant has too many types already")
+        return record.decode(keys.short(id_), found, remaining)
+
+    async def renew(self, id_: str, tenant: str) -> Token:
+        return _token(id_, *await self._run_for("renew", id_, tenant))
+
+    async def revoke(self, ids: Sequence[str], tenant: str, reason: str) -> list[Token | None]:
+        shorts = [keys.short(id_) for id_ in ids]
+        flat = await self._link.run("revoke", keys.due(keys.partition(ids[0])), tenant, reason, *shorts)
+        answers = zip(shorts, _answers(flat), strict=True)
+        return [record.decode(short, found, 0) if word == "ok" else None for short, (word, _, found) in answers]
+
+    async def revoke_owner(
+        self, tenant: str, owner: str, type_: str | None, reason: str, spared: Sequence[str], limit: int, *, dry: bool
+    ) -> tuple[int, bool]:
+        partition = self.partition(tenant, owner)
+        revoked, more = await self._link.run(
+            "revoke_owner", keys.due(partition), tenant, owner, type_ or "", reason, limit, int(dry),
+            keys.tag(partition), *map(keys.short, spared),
+        )  # fmt: skip
+        return revoked, bool(more)
+
+    async def rotate(self, old: Token, overlap_ms: int, new_id: str, words: Words, sealed: str) -> tuple[Token, str]:
+        word, remaining, found, id_, kept = await self._run_for(
+            "rotate", old.id, old.tenant, overlap_ms, keys.short(new_id), record.body(words), sealed
+        )
+        if word != b"ok":
+            raise _refusal(old.id, word.decode(), found)
+        if not found:  # the successor ended and was purged while the old text still lived
+            raise Unknown
+        return record.decode(id_.decode(), found, 0 if remaining == -2 else remaining), kept.decode()
+
+    async def amend(self, seen: Token, life_ms: int | None, scopes: tuple[str, ...], words: Words) -> Token | None:
+        word, remaining, found = await self._run_for(
+            "amend", seen.id,
+            record.number(seen.life_ms), record.scopes_word(seen.scopes), record.body(seen.words),
+            record.number(life_ms), record.scopes_word(scopes), record.body(words),
+        )  # fmt: skip
+        return None if word == b"changed" else _token(seen.id, word, remaining, found)
+
+    async def page(self, which: Filter, after: int, before: int, limit: int, *, descending: bool) -> list[Token]:
+        order = "desc" if descending else "asc"
+        ask = which.tenant, which.owner or "", which.type or "", which.state or "", f"({after}", f"({before}"
+        parts = await self._everywhere(which, "page", *ask, limit, order)
+        rows = [(int(seq), id_.decode()) for part in parts for seq, id_ in zip(part[::2], part[1::2], strict=True)]
+        ids = [dashed(short) for _, short in sorted(rows, reverse=descending)[:limit]]
+        found = await self.present_many([Ask("look", id_) for id_ in ids]) if ids else []
+        return [token for token in found if isinstance(token, Token)]  # one may have been purged in between
+
+    async def count(self, which: Filter) -> dict[tuple[str, str], int]:
+        totals: dict[tuple[str, str], int] = {}
+        for flat in await self._everywhere(which, "count", which.tenant, which.owner or ""):
+            for kind, state, number in zip(flat[::3], flat[1::3], flat[2::3], strict=True):
+                key = kind.decode(), state.decode()
+                if which.type in (None, key[0]) and which.state in (None, key[1]):
+                    totals[key] = totals.get(key, 0) + number
+        return totals
+
+    async def close(self) -> None:
+        await self._batch.drain()
+
+    def _run_for(self, verb: str, id_: str, *args: Any) -> Awaitable[Any]:
+        return self._link.run(verb, keys.due(keys.partition(id_)), keys.short(id_), *args)
+
+    async def _everywhere(self, which: Filter, verb: str, *args: Any) -> list[list[Any]]:
+        """Asks each partition that may hold some of these: one for an owner, all for a tenant."""
+        one = which.owner is not None and [self.partition(which.tenant, which.owner)]
+        where = one or range(self._partitions)
+        return await self._link.run_each(verb, [(keys.due(number), (keys.tag(number), *args)) for number in where])
+
+    async def _send(self, questions: list[tuple[str, int]]) -> list[Answer]:
+        """One call for all.  The key only says where on a cluster; on one server the ids may be of any partition."""
+        items = [question.replace("#", str(count), 1) for question, count in questions]
+        return _answers(await self._link.run("present", keys.due(0), self._used, *items))
+
+
+def _question(ask: Ask) -> str:
+    """The argument of `present.lua`; '#' is where the batch puts its count."""
+    caller, subject = keys.short(ask.caller or "-"), keys.short(ask.subject or "-")
+    return " ".join((ask.verb, caller or "-", ask.grant or "-", subject or "-", "#", *ask.scopes))
+
+
+def _answers(flat: list[Any]) -> list[Answer]:
+    return [(word.decode(), left, found) for word, left, found in zip(flat[::3], flat[1::3], flat[2::3], strict=True)]
+
+
+def _outcome(ask: Ask, answer: Answer) -> Token | Exception:
+    word, remaining, found = answer
+    if word == "ok":
+        return record.decode(keys.short(ask.subject or ask.caller or ""), found, remaining)
+    if word.startswith("caller "):
+        return CallerRefused(_refusal(ask.caller or "", word.removeprefix("caller "), found, ask.grant or ""))
+    return _refusal(ask.subject or "", word, found, " ".join(ask.scopes))
+
+
+def _token(id_: str, word: bytes, remaining: int, found: bytes) -> Token:
+    if word != b"ok":
+        raise _refusal(id_, word.decode(), found)
+    return record.decode(keys.short(id_), found, remaining)
+
+
+def _refusal(id_: str, word: str, found: bytes, needed: str = "") -> Refusal:
+    """The refusal of a word, with what may be told about the token.  An unknown one has nothing to tell."""
+    kind = REFUSALS[word]
+    if not found:
+        return kind()
+    if word == "forbidden":
+        return kind(id=id_, needed=needed)
+    token = record.decode(keys.short(id_), found, 0)
+    moment = "expired_at_ms" if word == "expired" else "ended_at_ms"
+    return kind(id=id_, **{moment: token.ended_at_ms})

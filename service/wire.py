@@ -1,0 +1,142 @@
+"""What all HTTP voices share: routes, bodies, and who renders an error.  Knows no store.
+
+A voice is one published API: its routes, the paths that are its own, and how it says no.  On a voice's paths every
+answer is in that voice's form, the router's own 404, 405 and 413 and unforeseen faults included.
+"""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
+
+import msgspec
+from aiohttp import web
+
+from service.core.errors import BadInput, Malformed
+
+BODY_S = 10.0  # aiohttp bounds everything but the time that a body may take
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Render = Callable[[Exception, web.BaseRequest], web.Response]
+T = TypeVar("T")
+
+
+class HttpError(Exception):
+    """A no that is about HTTP and not about a token: 404, 405, 413 ..."""
+
+    def __init__(self, status: int, code: str, message: str, headers: dict[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.status, self.code, self.message, self.headers = status, code, message, headers or {}
+
+
+class Route(msgspec.Struct, frozen=True, kw_only=True):
+    """One call, and what the API's description says of it."""
+
+    method: str
+    path: str
+    handler: Handler
+    summary: str = ""
+    takes: Any = None  # the Struct of the JSON body
+    asks: Any = None  # the Struct of the query
+    gives: Any = None  # the Struct of the answer
+    status: int = 200
+    grant: str | None = None
+    refusals: tuple[int, ...] = ()  # statuses beside those that every call has
+    hidden: bool = False  # left out of the description
+
+
+class Voice(msgspec.Struct, frozen=True):
+    """`owns` says which paths are this voice's, unknown ones below them included."""
+
+    name: str
+    routes: Sequence[Route]
+    render: Render
+    owns: Callable[[str], bool]
+
+
+def answer(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
+    """JSON.  Answers about tokens are never to be stored by what lies between."""
+    return web.Response(
+        body=msgspec.json.encode(value),
+        status=status,
+        content_type="application/json",
+        headers={"Cache-Control": "no-store", **(headers or {})},
+    )
+
+
+async def read_body(request: web.BaseRequest) -> bytes:
+    """The whole body.  Raises `HttpError` 408 when it does not come, and aiohttp's 413 when it is too large."""
+    if request.content.is_eof():
+        return await request.read()
+    try:
+        async with asyncio.timeout(BODY_S):
+            return await request.read()
+    except TimeoutError:
+        raise HttpError(408, "body_timeout", f"The body did not arrive within {BODY_S:.0f} s.") from None
+
+
+async def read_json(request: web.BaseRequest, decoder: "msgspec.json.Decoder[T]") -> T:
+    """The body as a Struct.  Raises `BadInput` that names the field, or `HttpError` 415."""
+    if request.content_type != "application/json" or request.charset not in (None, "utf-8", "UTF-8"):
+        raise HttpError(415, "unsupported_media_type", "Send the body as Content-Type: application/json.")
+    body = await read_body(request)
+    try:
+        return decoder.decode(body)
+    except UnicodeDecodeError:
+        raise BadInput("body", "is not UTF-8") from None
+    except RecursionError:
+        raise BadInput("body", "is nested too deeply") from None
+    except msgspec.DecodeError as error:
+        raise bad_input(error, "body") from None
+
+
+def read_query(request: web.BaseRequest, kind: type[T]) -> T:
+    """The query as a Struct; a parameter given twice is refused.  Raises `BadInput`."""
+    query = request.query
+    for name in set(query):
+        if len(query.getall(name)) > 1:
+            raise BadInput(name, "is given twice")
+    try:
+        return msgspec.convert(dict(query), kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise bad_input(error, "query") from None
+
+
+def bad_input(error: msgspec.DecodeError, whole: str) -> BadInput:
+    """msgspec's complaint with the field at fault.  It quotes names and types, never values."""
+    text = str(error)
+    at = re.search(r" - at `(?:key in )?\$\.?([^`]*)`$", text)
+    named = re.search(r"field `([^`]*)`", text)
+    message = text[: at.start()] if at else text
+    path = at[1] if at else ""
+    if named:
+        field = ".".join(part for part in (path, named[1]) if part)
+        return BadInput(field, "is missing" if "missing" in text else "is not a field that this call knows")
+    return BadInput(path or whole, message[:1].lower() + message[1:])
+
+
+def bearer(request: web.BaseRequest) -> str | None:
+    """The token of `Authorization: Bearer` (RFC 6750 section 2.1), None when there is none.
+
+    Two such headers are refused as malformed: two parties on the way could each believe another one.
+    """
+    values = request.headers.getall("Authorization", ())
+    if not values:
+        return None
+    scheme, _, text = values[0].partition(" ")
+    if len(values) > 1 or scheme.lower() != "bearer":
+        raise Malformed
+    return text.strip() or None
+
+
+def as_http_error(error: web.HTTPException) -> HttpError:
+    """aiohttp's own errors, without its texts."""
+    if isinstance(error, web.HTTPMethodNotAllowed):
+        allowed = ", ".join(sorted(error.allowed_methods))
+        message = f"Method {error.method} is not allowed here; {allowed} is."
+        return HttpError(405, "method_not_allowed", message, {"Allow": allowed})
+    if isinstance(error, web.HTTPRequestEntityTooLarge):
+        return HttpError(413, "too_large", "The body is too large.")
+    if error.status == web.HTTPNotFound.status_code:
+        return HttpError(404, "not_found", "There is nothing at this path.")
+    return HttpError(error.status, "http_error", error.reason or "The request cannot be answered.")
