@@ -7,30 +7,14 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
-import msgspec
-
 from service.core.errors import Unavailable
+from service.core.store import Pass
 from service.core.watch import SILENT, Watch
 
 LIMIT = 200  # tokens a pass; one holds the store about 2 ms
 AWAY_S = 0.5  # between tries while the store cannot answer
 
 log = logging.getLogger("service.expirer")
-
-
-class Pass(msgspec.Struct, frozen=True):
-    """What one pass did; `wait_ms` until the next thing is due, None when nothing is."""
-
-    marked: int
-    rescored: int
-    purged: int
-    evicted: int
-    wait_ms: int | None
-    lags_ms: list[int]
-
-    @property
-    def full(self) -> bool:
-        return self.marked + self.rescored + self.purged >= LIMIT
 
 
 Sweep = Callable[[int], Awaitable[Pass]]
@@ -51,7 +35,7 @@ async def run(sweep: Sweep, tick_ms: int, stopping: asyncio.Event, watch: Watch 
             away = False
             tell(done, watch)
             wait_ms = tick_ms if done.wait_ms is None else min(tick_ms, done.wait_ms)
-            pause = 0.0 if done.full else max(wait_ms, 1) / 1000
+            pause = 0.0 if done.looked_at >= LIMIT else max(wait_ms, 1) / 1000
         await _rest(stopping, pause)
 
 

@@ -67,5 +67,12 @@ class Metrics(Watch):
         for lag in lags_ms:
             self.lag.observe(lag / 1000)
 
+    def holds(self, tokens: dict[str, int], backlog: int, events: int) -> None:
+        """What the store holds, asked when somebody scrapes."""
+        for state, number in tokens.items():
+            self.live.labels(state).set(number)
+        self.backlog.set(backlog)
+        self.events.set(events)
+
     def exposition(self) -> tuple[bytes, str]:
         return generate_latest(self.registry), CONTENT_TYPE_LATEST

@@ -7,6 +7,7 @@ answer is in that voice's form, the router's own 404, 405 and 413 and unforeseen
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Sequence
+from functools import cache
 from typing import Any, TypeVar
 
 import msgspec
@@ -75,19 +76,25 @@ async def read_body(request: web.BaseRequest) -> bytes:
         raise HttpError(408, "body_timeout", f"The body did not arrive within {BODY_S:.0f} s.") from None
 
 
-async def read_json(request: web.BaseRequest, decoder: "msgspec.json.Decoder[T]") -> T:
+@cache
+def decoder(kind: Any) -> "msgspec.json.Decoder[Any]":
+    return msgspec.json.Decoder(kind)
+
+
+async def read_json(request: web.BaseRequest, kind: type[T]) -> T:
     """The body as a Struct.  Raises `BadInput` that names the field, or `HttpError` 415."""
     if request.content_type != "application/json" or request.charset not in (None, "utf-8", "UTF-8"):
         raise HttpError(415, "unsupported_media_type", "Send the body as Content-Type: application/json.")
     body = await read_body(request)
     try:
-        return decoder.decode(body)
+        decoded: T = decoder(kind).decode(body)
     except UnicodeDecodeError:
         raise BadInput("body", "is not UTF-8") from None
     except RecursionError:
         raise BadInput("body", "is nested too deeply") from None
     except msgspec.DecodeError as error:
         raise bad_input(error, "body") from None
+    return decoded
 
 
 def read_query(request: web.BaseRequest, kind: type[T]) -> T:

@@ -48,16 +48,15 @@ def draft_of(asked: views.Issue, tenant: str) -> Draft:
     )
 
 
-def filter_of(asked: views.ListQuery | views.CountQuery) -> Filter:
+def filter_of(asked: views.CountQuery) -> Filter:
     """tenant '' stands for the caller's own until `lists.of` has put it in."""
-    listed = isinstance(asked, views.ListQuery)
     return Filter(
         tenant=asked.tenant or "",
         owner=asked.owner,
         type=asked.type,
         state=asked.state,
-        created_from_ms=asked.created_from_ms if listed else None,
-        created_to_ms=asked.created_to_ms if listed else None,
+        created_from_ms=asked.created_from_ms if isinstance(asked, views.ListQuery) else None,
+        created_to_ms=asked.created_to_ms if isinstance(asked, views.ListQuery) else None,
     )
 
 

@@ -22,6 +22,7 @@ HEARTBEAT_S = 15.0  # below the idle limits of the usual proxies (30 s and more)
 STUCK_S = 10.0  # a reader that takes nothing for so long is cut off; it resumes by its last id
 TYPE = "tokenlife.token."
 SSE = "text/event-stream"
+STREAM = {"Content-Type": SSE, "Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # nginx buffers otherwise
 
 Check = Callable[[], Awaitable[object]]
 
@@ -47,7 +48,7 @@ class CloudEvent(msgspec.Struct, frozen=True):
     datacontenttype: str = "application/json"
 
 
-class EventsQuery(Wire):
+class EventsQuery(Wire, frozen=True):
     after: Annotated[str, Meta(max_length=8192, description="a cursor; or `start`, or `now`")] | None = None
     owner: str | None = None
     tenant: str | None = None
@@ -115,7 +116,7 @@ async def stream(request: web.Request, feed: Feed, after: Places, wanted: Wanted
     `allowed` uses the caller's token again every HEARTBEAT_S: an open stream does not outlive a revocation.
     """
     await feed.read(after, wanted, 1)  # a cursor that was trimmed away is still a plain 410 here
-    response = web.StreamResponse(headers={"Content-Type": SSE, "Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+    response = web.StreamResponse(headers={**STREAM, "X-Request-Id": request["id"]})
     await response.prepare(request)
     loop = asyncio.get_running_loop()
     checked = loop.time()

@@ -32,7 +32,10 @@ class Live(msgspec.Struct, frozen=True):
     live: bool = True
 
 
-def routes(readiness: Readiness, exposition: Callable[[], tuple[bytes, str]]) -> list[Route]:
+Exposition = Callable[[], Awaitable[tuple[bytes, str]]]
+
+
+def routes(readiness: Readiness, exposition: Exposition) -> list[Route]:
     async def live(_request: web.Request) -> web.Response:
         return answer(Live())
 
@@ -41,7 +44,7 @@ def routes(readiness: Readiness, exposition: Callable[[], tuple[bytes, str]]) ->
         return answer(found, 200 if found.ready else 503)
 
     async def metrics(_request: web.Request) -> web.Response:
-        body, content_type = exposition()
+        body, content_type = await exposition()
         return web.Response(body=body, headers={"Content-Type": content_type})
 
     return [

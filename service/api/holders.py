@@ -1,6 +1,5 @@
 """What a holder may do with its token alone (`/v1/self`), and what is about an owner as a whole."""
 
-import msgspec
 from aiohttp import web
 
 from service.api import views
@@ -10,9 +9,6 @@ from service.core import callers
 from service.core.accounts import Accounts
 from service.core.lifecycle import Tokens
 from service.wire import HttpError, Route, answer, read_json, read_query
-
-revocations = msgspec.json.Decoder(views.RevokeOwner)
-passwords = msgspec.json.Decoder(views.Password)
 
 
 def of_self(tokens: Tokens) -> list[Route]:
@@ -41,7 +37,7 @@ def of_owners(tokens: Tokens, accounts: Accounts) -> list[Route]:
 
     async def revoke(request: web.Request) -> web.Response:
         caller = await tokens.authorize(caller_text(request), callers.REVOKE)
-        asked = await read_json(request, revocations)
+        asked = await read_json(request, views.RevokeOwner)
         revoked, more = await tokens.revoke_owner(
             caller, caller.acts_for(asked.tenant), request.match_info["owner"],
             type_=asked.type, spared=asked.spared, dry=asked.dry_run,
@@ -50,7 +46,7 @@ def of_owners(tokens: Tokens, accounts: Accounts) -> list[Route]:
 
     async def put(request: web.Request) -> web.Response:
         caller = await tokens.authorize(caller_text(request), callers.ACCOUNTS)
-        asked = await read_json(request, passwords)
+        asked = await read_json(request, views.Password)
         await accounts.put(caller.acts_for(asked.tenant), request.match_info["username"], asked.password)
         return web.Response(status=204)
 

@@ -1,6 +1,5 @@
 """`/v1/tokens`: the verbs, by text and by handle."""
 
-import msgspec
 from aiohttp import web
 from msgspec import UNSET
 
@@ -17,8 +16,6 @@ from service.core.token import Change, Issued, Token
 from service.wire import Route, answer, read_body, read_json, read_query
 
 KEY = "Idempotency-Key"
-decoders = {kind: msgspec.json.Decoder(kind) for kind in
-            (views.Issue, views.Use, views.Subject, views.Many, views.Rotate, views.Patch)}  # fmt: skip
 
 
 def created(issued: Issued) -> web.Response:
@@ -30,7 +27,7 @@ def by_text(tokens: Tokens, replays: Replays) -> list[Route]:
 
     async def issue(request: web.Request) -> web.Response:
         caller = await tokens.authorize(caller_text(request), callers.ISSUE)
-        asked = await read_json(request, decoders[views.Issue])
+        asked = await read_json(request, views.Issue)
         draft = draft_of(asked, caller.acts_for(asked.tenant))
         caller.may_hand_out(draft.type, draft.scopes)
         key = request.headers.get(KEY)
@@ -41,27 +38,27 @@ def by_text(tokens: Tokens, replays: Replays) -> list[Route]:
         return created(await replays.issue(caller.id, key, await read_body(request), draft))
 
     async def use(request: web.Request) -> web.Response:
-        asked = await read_json(request, decoders[views.Use])
+        asked = await read_json(request, views.Use)
         return answer(view(await tokens.use(asked.token, by=caller_text(request), scopes=asked.scopes)))
 
     async def peek(request: web.Request) -> web.Response:
-        asked = await read_json(request, decoders[views.Subject])
+        asked = await read_json(request, views.Subject)
         return answer(view(await tokens.peek(asked.token, by=caller_text(request))))
 
     async def renew(request: web.Request) -> web.Response:
-        asked = await read_json(request, decoders[views.Subject])
+        asked = await read_json(request, views.Subject)
         return answer(view(await tokens.renew(asked.token, by=caller_text(request))))
 
     async def revoke(request: web.Request) -> web.Response:
-        asked = await read_json(request, decoders[views.Subject])
+        asked = await read_json(request, views.Subject)
         return answer(view(await tokens.revoke(asked.token, by=caller_text(request))))
 
     async def rotate(request: web.Request) -> web.Response:
-        asked = await read_json(request, decoders[views.Rotate])
+        asked = await read_json(request, views.Rotate)
         return created(await tokens.rotate(asked.token, by=caller_text(request), overlap_ms=asked.overlap_ms))
 
     async def batch(request: web.Request) -> web.Response:
-        asked = await read_json(request, decoders[views.Many])
+        asked = await read_json(request, views.Many)
         found = await tokens.many(asked.verb, asked.tokens, caller_text(request))
         return answer(views.Results([view(one) if isinstance(one, Token) else problem(one).members() for one in found]))
 
@@ -110,7 +107,7 @@ def by_handle(tokens: Tokens, listing: Lists) -> list[Route]:
         return answer(view(token), headers={"ETag": f'"{etag(token)}"'})
 
     async def amend(request: web.Request) -> web.Response:
-        asked = await read_json(request, decoders[views.Patch])
+        asked = await read_json(request, views.Patch)
         change = Change(description=asked.description, life_ms=asked.life_ms, scopes=asked.scopes,
                         metadata=UNSET if asked.metadata is UNSET else raw(asked.metadata))  # fmt: skip
         if_match = request.headers.get("If-Match")

@@ -80,7 +80,7 @@ class Wire(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """A request.  Unknown fields are refused, so that a typo never silently changes a policy."""
 
 
-class Issue(Wire):
+class Issue(Wire, frozen=True):
     owner: Owner
     tenant: str | None = None
     type: str = "session"
@@ -95,16 +95,16 @@ class Issue(Wire):
     recoverable: bool = False
 
 
-class Use(Wire):
+class Use(Wire, frozen=True):
     token: Text
     scopes: Scopes = ()
 
 
-class Subject(Wire):
+class Subject(Wire, frozen=True):
     token: Text
 
 
-class Many(Wire):
+class Many(Wire, frozen=True):
     verb: Literal["use", "peek", "revoke"]
     tokens: Annotated[list[Text], Meta(max_length=1000)]
 
@@ -115,23 +115,26 @@ class Results(msgspec.Struct, frozen=True):
     results: list[Any]
 
 
-class Rotate(Wire):
+class Rotate(Wire, frozen=True):
     token: Text
     overlap_ms: Annotated[int, Meta(ge=0)] = 10_000
 
 
-class Patch(Wire):
+class Patch(Wire, frozen=True):
     description: Description | None | UnsetType = UNSET
     metadata: dict[str, Any] | UnsetType = UNSET
     life_ms: Ms | UnsetType = UNSET
     scopes: Scopes | UnsetType = UNSET
 
 
-class ListQuery(Wire):
+class CountQuery(Wire, frozen=True):
     owner: Owner | None = None
     tenant: str | None = None
     type: str | None = None
     state: State | None = None
+
+
+class ListQuery(CountQuery, frozen=True):
     created_from_ms: Annotated[int, Meta(ge=0)] | None = None
     created_to_ms: Annotated[int, Meta(ge=0)] | None = None
     limit: Annotated[int, Meta(ge=1, le=1000)] = 50
@@ -147,13 +150,6 @@ class PageView(msgspec.Struct, frozen=True):
     previous: str | None
 
 
-class CountQuery(Wire):
-    owner: Owner | None = None
-    tenant: str | None = None
-    type: str | None = None
-    state: State | None = None
-
-
 class CountView(msgspec.Struct, frozen=True):
     """`total`, and the same by state and by type."""
 
@@ -162,7 +158,7 @@ class CountView(msgspec.Struct, frozen=True):
     by_type: dict[str, int]
 
 
-class RevokeOwner(Wire, rename={"spared": "except"}):
+class RevokeOwner(Wire, frozen=True, rename={"spared": "except"}):
     tenant: str | None = None
     type: str | None = None
     spared: Annotated[list[str], Meta(max_length=1000)] = []
@@ -176,10 +172,10 @@ class Revoked(msgspec.Struct, frozen=True):
     more: bool
 
 
-class Password(Wire):
+class Password(Wire, frozen=True):
     password: Annotated[str, Meta(min_length=8, max_length=256)]
     tenant: str | None = None
 
 
-class TenantQuery(Wire):
+class TenantQuery(Wire, frozen=True):
     tenant: str | None = None

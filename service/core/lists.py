@@ -71,7 +71,6 @@ def of(caller: Caller, which: Filter) -> Filter:
     return msgspec.structs.replace(which, tenant=caller.acts_for(which.tenant or None))
 
 
-
 def _window(which: Filter, place: Place | None, *, downwards: bool) -> tuple[int, int]:
     """Between which sequence numbers to look, both excluded."""
     after = -1 if which.created_from_ms is None else which.created_from_ms * TICKS - 1

@@ -39,6 +39,29 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
     created_to_ms: int | None = None
 
 
+class Pass(msgspec.Struct, frozen=True):
+    """What one sweep pass did; `wait_ms` until the next thing is due, None when nothing is."""
+
+    marked: int
+    rescored: int
+    purged: int
+    evicted: int
+    wait_ms: int | None
+    lags_ms: list[int]  # from each deadline to its mark
+
+    @property
+    def looked_at(self) -> int:
+        return self.marked + self.rescored + self.purged
+
+
+class Stats(msgspec.Struct, frozen=True):
+    """What the store holds: tokens by state, tokens that are due and unswept, events that can be read."""
+
+    tokens: dict[str, int]
+    backlog: int
+    events: int
+
+
 class Store(Protocol):
     """The keeper of tokens."""
 
@@ -75,3 +98,9 @@ class Store(Protocol):
 
     async def count(self, which: Filter) -> dict[tuple[str, str], int]:
         """By (type, state)."""
+
+    async def sweep(self, limit: int) -> Pass:
+        """One bounded pass over what is due."""
+
+    async def stats(self) -> Stats:
+        """From kept counts."""

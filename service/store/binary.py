@@ -67,9 +67,7 @@ def _packaged() -> str | None:
 def _examined(path: str) -> Binary | None:
     """What the program says it is: `Redis server v=7.0.15 sha=...`."""
     try:
-        said = subprocess.run(
-            [path, "--version"], capture_output=True, timeout=10, check=True
-        ).stdout.decode()
+        said = subprocess.run([path, "--version"], capture_output=True, timeout=10, check=True).stdout.decode()
     except (OSError, subprocess.SubprocessError):
         return None
     match = re.search(r"(?:(\w+) )?[Ss]erver v=([\d.]+)", said)

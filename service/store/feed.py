@@ -79,9 +79,7 @@ class RedisFeed:
             after = after.past(event)
         return [event for event in events[:limit] if wanted.covers(event)], after
 
-    async def follow(
-        self, after: Places, wanted: Wanted, idle_s: float
-    ) -> AsyncIterator[list[tuple[Event, Places]]]:
+    async def follow(self, after: Places, wanted: Wanted, idle_s: float) -> AsyncIterator[list[tuple[Event, Places]]]:
         self._followers += 1
         mark: int | None = None
         try:

@@ -53,6 +53,14 @@ class Link:
         except (RedisError, OSError, TimeoutError) as error:
             raise await self._unavailable(error) from None
 
+    async def answers(self) -> bool:
+        """Whether the store is there."""
+        try:
+            await self.within(self.redis.ping())
+        except Unavailable:
+            return False
+        return True
+
     async def close(self) -> None:
         if self._under_way:
             await asyncio.wait(self._under_way)

@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 from redis.commands.core import AsyncScript
 
 VERBS = (
-    "issue", "present", "renew", "revoke", "revoke_owner", "rotate", "amend", "sweep", "page", "count",
+    "issue", "present", "renew", "revoke", "revoke_owner", "rotate", "amend", "sweep", "page", "count", "stats",
 )  # fmt: skip
 
 # Redis 7 and later: without it a full store would fail a use between its two writes.  Issuing stays refused.
@@ -24,12 +24,17 @@ def source(verb: str) -> str:
 class Scripts:
     """Runs a verb with the two values that every script takes first: retention (ms) and events kept."""
 
-    def __init__(self, redis: Redis, retention_ms: int, events_kept: int, *, allow_oom: bool) -> None:
+    def __init__(self, redis: Redis, retention_ms: int, events_kept: int) -> None:
+        self._redis = redis
         self._common = [retention_ms, events_kept]
         self._scripts: dict[str, AsyncScript] = {}
+        self.say_allow_oom(allowed=False)
+
+    def say_allow_oom(self, *, allowed: bool) -> None:
+        """Whether the store understands that a script may run when it is full (Redis 7 and later)."""
         for verb in VERBS:
-            head = ALLOW_OOM if allow_oom and verb != "issue" else ""
-            self._scripts[verb] = redis.register_script(head + source(verb))
+            head = ALLOW_OOM if allowed and verb != "issue" else ""
+            self._scripts[verb] = self._redis.register_script(head + source(verb))
 
     async def __call__(self, verb: str, key: str | list[str], *args: Any) -> Any:
         """NOSCRIPT (a restart, a failover, SCRIPT FLUSH) ran nothing, so redis-py loads it and repeats."""

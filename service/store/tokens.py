@@ -4,9 +4,9 @@ from collections.abc import Awaitable, Sequence
 from typing import Any
 
 from service.core.errors import REFUSALS, BadInput, CallerRefused, Refusal, Unknown
-from service.core.store import Ask, Filter
+from service.core.store import Ask, Filter, Pass, Stats
 from service.core.text import dashed, partition_of
-from service.core.token import Draft, Token, Words
+from service.core.token import STATES, Draft, Token, Words
 from service.store import keys, record
 from service.store.batch import Answer, Batch
 from service.store.link import Link
@@ -17,6 +17,7 @@ class RedisStore:
 
     def __init__(self, link: Link, partitions: int, *, events_used: bool = False) -> None:
         self._link, self._partitions = link, partitions
+        self._first = 0
         self._used = "1" if events_used else "0"
         self._batch = Batch(self._send, link.timeout_s, link.watch.batch)
 
@@ -99,6 +100,26 @@ class RedisStore:
                 if which.type in (None, key[0]) and which.state in (None, key[1]):
                     totals[key] = totals.get(key, 0) + number
         return totals
+
+    async def sweep(self, limit: int) -> Pass:
+        # Another partition first each time, so that a backlog in one does not starve the rest.
+        self._first = (self._first + 1) % self._partitions
+        order = [*range(self._first, self._partitions), *range(self._first)]
+        marked, rescored, purged, evicted, wait, *lags = await self._link.run(
+            "sweep", [keys.due(number) for number in order], limit
+        )
+        return Pass(marked, rescored, purged, evicted, None if wait < 0 else wait, lags)
+
+    async def stats(self) -> Stats:
+        tokens = dict.fromkeys(STATES, 0)
+        backlog = events = 0
+        for flat in await self._link.run_each(
+            "stats", [(keys.due(n), (keys.tag(n),)) for n in range(self._partitions)]
+        ):
+            for state, number in zip(STATES, flat, strict=False):
+                tokens[state] += number
+            backlog, events = backlog + flat[-2], events + flat[-1]
+        return Stats(tokens, backlog, events)
 
     async def close(self) -> None:
         await self._batch.drain()

@@ -1,0 +1,176 @@
+"""Puts the parts together.  The only module that knows them all."""
+
+import asyncio
+import logging
+import signal
+import socket
+from collections.abc import Callable
+from hmac import compare_digest
+
+import msgspec
+from aiohttp import web
+
+from service import expirer, server
+from service.api import native
+from service.api.health import Readiness
+from service.core.accounts import Accounts
+from service.core.callers import ADMIN, DEFAULT_TENANT
+from service.core.cursor import Cursors
+from service.core.errors import Malformed, Unavailable
+from service.core.lifecycle import Tokens
+from service.core.lists import Lists
+from service.core.replays import Replays
+from service.core.rules import Rules
+from service.core.seal import Sealer
+from service.core.text import Texts, partition_of, stand_in
+from service.core.token import ACTIVE, SERVICE, Draft, Words
+from service.metrics import Metrics
+from service.settings import Settings
+from service.store.connect import WrongStore, agree_on_partitions, allow_oom, client
+from service.store.feed import BLOCK_MS, RedisFeed
+from service.store.link import Link
+from service.store.scripts import Scripts
+from service.store.shelf import Shelf
+from service.store.tokens import RedisStore
+
+ADMIN_OWNER = "admin"
+AWAY_S = 0.5  # between tries while the store has not answered yet
+
+__all__ = ["Service", "Start", "WrongStore"]
+
+log = logging.getLogger("service.app")
+
+
+class Start(msgspec.Struct, frozen=True):
+    """What a process needs beside the settings."""
+
+    store_url: str
+    signing_keys: tuple[str, ...]
+    admin_token: str | None
+
+    def __repr__(self) -> str:
+        return "Start(...)"
+
+
+class Service:
+    """One process of the service."""
+
+    def __init__(self, settings: Settings, start: Start) -> None:
+        self.settings = settings
+        self.metrics = Metrics()
+        timeout_s = settings.store_timeout_ms / 1000
+        self.redis = client(start.store_url, timeout_s)
+        blocking = client(start.store_url, timeout_s + BLOCK_MS / 1000)
+        scripts = Scripts(self.redis, settings.retention_ms, settings.events_kept)
+        self.link = Link(self.redis, scripts, timeout_s, self.metrics)
+        self.store = RedisStore(self.link, settings.partitions, events_used=settings.events_used)
+        self.feed = RedisFeed(self.link, blocking, settings.partitions)
+        self.texts = Texts(start.signing_keys)
+        rules = Rules(
+            default_life_ms=settings.default_life_ms, max_life_ms=settings.max_life_ms, forever=settings.forever
+        )
+        self.tokens = Tokens(self.store, self.texts, Sealer(start.signing_keys), rules, self.metrics)
+        self.shelf = Shelf(self.link, settings.partitions)
+        self.lists = Lists(self.store, Cursors(start.signing_keys))
+        self.readiness = Readiness(self.link.answers, needs_store=settings.ready_needs_store)
+        self.stopping = asyncio.Event()
+        self._admin = self._admin_handle(start.admin_token)
+
+    @classmethod
+    async def serve(
+        cls, settings: Settings, start: Start, doors: list[socket.socket], on_ready: Callable[[], object]
+    ) -> None:
+        """Serves until SIGTERM or SIGINT.  Raises `WrongStore`."""
+        await cls(settings, start).run(doors, on_ready)
+
+    async def run(self, doors: list[socket.socket], on_ready: Callable[[], object]) -> None:
+        """doors: the socket for requests, then one for operations if it is apart."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stopping.set)
+        runners = [await self._serve(*one) for one in self._behind(doors)]
+        sweeping = None
+        try:
+            await self.prepare()
+            self.readiness.started = True
+            on_ready()
+            sweeping = asyncio.ensure_future(
+                expirer.run(self.store.sweep, self.settings.tick_ms, self.stopping, self.metrics)
+            )
+            await self.stopping.wait()
+        finally:
+            await self._leave(runners, sweeping)
+
+    async def prepare(self) -> None:
+        """Waits until the store answers, and looks what it is.  Until then requests get their 503."""
+        told = False
+        while not self.stopping.is_set():
+            try:
+                await agree_on_partitions(self.link, self.settings.partitions)
+                self.link.scripts.say_allow_oom(allowed=await allow_oom(self.link))
+                await self._ensure_admin()
+                return
+            except Unavailable as error:
+                if not told:
+                    log.warning("waiting for the store", extra={"reason": error.reason})
+                told = True
+                await asyncio.sleep(AWAY_S)
+
+    def _behind(self, doors: list[socket.socket]) -> list[tuple[socket.socket, web.Application]]:
+        settings, told = self.settings, self.metrics.request
+        replays = Replays(self.shelf, self.tokens)
+        voices = [native.voice(self.tokens, self.lists, replays, Accounts(self.shelf), self.feed)]
+        operations = native.operations(self.readiness, self.exposition)
+        each = [[*voices, operations]] if len(doors) == 1 else [voices, [operations]]
+        behind = zip(doors, each, strict=True)
+        return [(door, server.application(those, settings.max_body_bytes, told)) for door, those in behind]
+
+    async def _serve(self, door: socket.socket, app: web.Application) -> web.AppRunner:
+        app.on_shutdown.append(lambda _app: self.feed.close())  # open streams would double the shutdown
+        running = server.runner(app, self.settings.grace_ms / 1000)
+        await running.setup()
+        await web.SockSite(running, door, backlog=1024).start()
+        return running
+
+    async def _leave(self, runners: list[web.AppRunner], sweeping: "asyncio.Future[None] | None") -> None:
+        """Not ready first; then what is under way ends; then the links."""
+        self.readiness.draining = True
+        self.stopping.set()
+        await asyncio.sleep(self.settings.drain_ms / 1000)
+        for running in runners:
+            await running.cleanup()
+        if sweeping is not None:
+            await asyncio.wait({sweeping})
+        await self.store.close()
+        await self.link.close()
+
+    async def exposition(self) -> tuple[bytes, str]:
+        try:
+            stats = await self.store.stats()
+            self.metrics.holds(stats.tokens, stats.backlog, stats.events)
+        except Unavailable:
+            log.debug("metrics without what the store holds")
+        return self.metrics.exposition()
+
+    def _admin_handle(self, text: str | None) -> str | None:
+        """The handle of the admin token of the settings, which need not be a text of ours."""
+        if text is None:
+            return None
+        partition = partition_of(DEFAULT_TENANT, ADMIN_OWNER, self.settings.partitions)
+        handle = stand_in(partition, text)
+
+        def opener(presented: str) -> str:
+            if not compare_digest(presented.encode(), text.encode()):
+                raise Malformed
+            return handle
+
+        self.texts.also(opener)
+        return handle
+
+    async def _ensure_admin(self) -> None:
+        if self._admin is None:
+            return
+        draft = Draft(owner=ADMIN_OWNER, tenant=DEFAULT_TENANT, type=SERVICE, life_ms=None, scopes=(ADMIN,))
+        token = await self.store.issue(self._admin, draft, Words("the admin token of the settings"))
+        if token.state != ACTIVE:
+            log.warning("the admin token was revoked: set another one")

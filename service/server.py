@@ -1,0 +1,108 @@
+"""The HTTP server: what is true of every request, whichever voice answers it.
+
+Each answer has its `X-Request-Id`; each error is rendered by the voice that owns the path; and what cannot be read
+as HTTP is answered without a word of it, for aiohttp would log and echo the bytes, tokens and all.
+"""
+
+import re
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from itertools import count
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from service.wire import Voice
+
+KEEPALIVE_S = 75.0  # above the 60 s that gateways keep an idle connection, so that we are not the first to close it
+REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+UNREADABLE = {
+    "type": "about:blank", "title": "Bad request", "status": 400, "code": "bad_http",
+    "detail": "The request cannot be read as HTTP: its first line or its headers are malformed or too large.",
+}  # fmt: skip
+
+Told = Callable[[str, str, int, float], None]  # method, route, status, seconds
+
+
+class Connection(web.RequestHandler):
+    """One client's connection."""
+
+    __slots__ = ()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Only what is no HTTP comes here: faults in handlers were rendered by then."""
+        del request, exc, message
+        response = web.Response(
+            status=status, body=msgspec.json.encode({**UNREADABLE, "status": status}),
+            content_type="application/problem+json",
+        )  # fmt: skip
+        response.force_close()
+        return response
+
+
+class Server(web.Server):
+    def __init__(self, plain: web.Server) -> None:
+        super().__init__(plain.request_handler, request_factory=plain.request_factory, **plain._kwargs)  # noqa: SLF001
+
+    def __call__(self) -> web.RequestHandler:
+        return Connection(self, loop=self._loop, **self._kwargs)
+
+
+class Runner(web.AppRunner):
+    """aiohttp's runner with our server."""
+
+    async def _make_server(self) -> Any:
+        return Server(await super()._make_server())
+
+
+def application(voices: Sequence[Voice], max_body_bytes: int, told: Told) -> web.Application:
+    """All routes of all voices.  The first voice also speaks where no other does."""
+    app = web.Application(client_max_size=max_body_bytes, middlewares=[_edge(voices, told)])
+    for voice in voices:
+        for route in voice.routes:
+            if route.method == "GET":
+                app.router.add_get(route.path, route.handler)
+            else:
+                app.router.add_route(route.method, route.path, route.handler)
+    return app
+
+
+def runner(app: web.Application, grace_s: float) -> Runner:
+    return Runner(app, access_log=None, keepalive_timeout=KEEPALIVE_S, shutdown_timeout=grace_s, handle_signals=False)
+
+
+def _edge(voices: Sequence[Voice], told: Told) -> Any:
+    start, numbers = secrets.token_hex(4), count(1)
+
+    def voice_of(path: str) -> Voice:
+        return next((voice for voice in voices[1:] if voice.owns(path)), voices[0])
+
+    @web.middleware
+    async def edge(request: web.Request, handler: Any) -> web.StreamResponse:
+        began = time.perf_counter()
+        given = request.headers.get("X-Request-Id", "")
+        request["id"] = id_ = given if REQUEST_ID.fullmatch(given) else f"{start}-{next(numbers):x}"
+        try:
+            response: web.StreamResponse = await handler(request)
+        except Exception as error:  # the one place where every fault becomes its voice's answer
+            response = voice_of(request.path).render(error, request)
+        if not response.prepared:
+            response.headers["X-Request-Id"] = id_
+        told(request.method, _template(request), response.status, time.perf_counter() - began)
+        return response
+
+    return edge
+
+
+def _template(request: web.Request) -> str:
+    """The route as it was declared: never the path, which holds names of people."""
+    resource = request.match_info.route.resource
+    return resource.canonical if resource is not None else "none"

@@ -1,0 +1,197 @@
+"""Starts what a service needs, then the process that serves, or several on one port.
+
+With a store of its own, or with several workers, this process only minds them: a worker or a store that dies is
+replaced.  It runs no event loop and no thread, so that forking is safe.
+"""
+
+import contextlib
+import ctypes
+import logging
+import os
+import secrets
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import uvloop
+
+from service import __version__, logs
+from service.app import Service, Start, WrongStore
+from service.settings import Settings
+from service.store.embedded import Embedded, EmbeddedError, data_secret
+
+LOOK_S = 0.05  # between two looks at the children
+YOUNG_S = 1.0  # one that dies younger is replaced after a pause of as long, so that a broken start does not spin
+PR_SET_PDEATHSIG = 1
+WRONG = 3  # the exit code of a worker that cannot work with this store: replacing it would not help
+
+log = logging.getLogger("service.workers")
+
+
+def serve(settings: Settings) -> int:
+    """Serves until SIGTERM or SIGINT; the exit code."""
+    logs.configure(settings.log_format, settings.log_level)
+    with contextlib.ExitStack() as stack:
+        try:
+            doors = Doors(settings, stack)
+            embedded = None if settings.redis_url else stack.enter_context(_embedded(settings.data_dir))
+            start, made = _start(settings, embedded)
+        except (EmbeddedError, OSError) as error:
+            sys.stderr.write(f"tokenlife: {error}\n")
+            return 1
+        banner = _banner(settings, doors, embedded, made)
+        if embedded is None and settings.workers == 1:
+            return _work(settings, start, doors, lambda: print(banner, flush=True))
+        return Crew(settings, start, doors, banner, embedded).run()
+
+
+class Doors:
+    """The sockets to listen on.  Of many workers each opens its own on the same port (SO_REUSEPORT), and the kernel
+    spreads the connections; the ones held here only keep the port."""
+
+    def __init__(self, settings: Settings, stack: contextlib.ExitStack) -> None:
+        self._host, self._stack = settings.host, stack
+        self._held = [self._bind(port) for port in (settings.port, settings.ops_port) if port is not None]
+        self.ports: list[int] = [door.getsockname()[1] for door in self._held]
+
+    def open(self) -> list[socket.socket]:
+        """For this process: the one for requests, then the one for operations if it is apart."""
+        return [self._bind(port) for port in self.ports]
+
+    def _bind(self, port: int) -> socket.socket:
+        door = socket.socket(socket.AF_INET6 if ":" in self._host else socket.AF_INET, socket.SOCK_STREAM)
+        self._stack.enter_context(door)
+        door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        try:
+            door.bind((self._host, port))
+        except OSError as error:
+            raise OSError(f"cannot listen on {self._host}:{port}: {error.strerror}") from None
+        door.setblocking(False)
+        return door
+
+
+class Crew:
+    """The workers, and the embedded store if there is one."""
+
+    def __init__(self, settings: Settings, start: Start, doors: Doors, banner: str, embedded: Embedded | None) -> None:
+        self._settings, self._start, self._doors, self._embedded = settings, start, doors, embedded
+        self._banner = banner
+        self._born: dict[int, float] = {}  # by process id
+        self._stopping = False
+        self._code = 0
+
+    def run(self) -> int:
+        for which in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(which, self._stop)
+        for number in range(self._settings.workers):
+            self._fork(self._banner if number == 0 else None)
+        while self._born:
+            time.sleep(LOOK_S)
+            for pid in list(self._born):
+                self._look_at(pid)
+            if self._embedded is not None and not self._stopping and not self._embedded.running:
+                log.error("the embedded store died and is started again")
+                self._embedded.start()
+        return self._code
+
+    def _stop(self, *_: object) -> None:
+        self._stopping = True
+        for pid in self._born:
+            os.kill(pid, signal.SIGTERM)
+
+    def _look_at(self, pid: int) -> None:
+        done, status = os.waitpid(pid, os.WNOHANG)
+        if not done:
+            return
+        born, code = self._born.pop(pid), os.waitstatus_to_exitcode(status)
+        if code == WRONG and not self._stopping:
+            self._code = 1
+            self._stop()
+        elif not self._stopping:
+            log.error("a worker died and is replaced", extra={"pid": pid, "exit_code": code})
+            time.sleep(YOUNG_S if time.monotonic() - born < YOUNG_S else 0)
+            self._fork(None)
+        elif code != 0:
+            self._code = 1
+
+    def _fork(self, banner: str | None) -> None:
+        parent, pid = os.getpid(), os.fork()
+        if pid:
+            self._born[pid] = time.monotonic()
+            return
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_DFL)
+        code = 1
+        try:
+            _die_with(parent)
+            code = _work(self._settings, self._start, self._doors, lambda: banner and print(banner, flush=True))
+        finally:
+            os._exit(code)
+
+
+def _work(settings: Settings, start: Start, doors: Doors, on_ready: Callable[[], object]) -> int:
+    """One process that serves; its exit code."""
+    try:
+        uvloop.run(Service.serve(settings, start, doors.open(), on_ready))
+    except WrongStore as error:
+        sys.stderr.write(f"tokenlife: {error}\n")
+        return WRONG
+    return 0
+
+
+def _die_with(parent: int) -> None:
+    """A worker does not outlive the process that minds it (Linux; elsewhere it would have to be ended by hand)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+@contextlib.contextmanager
+def _embedded(data_dir: Path) -> Iterator[Embedded]:
+    embedded = Embedded(data_dir)
+    embedded.start()
+    try:
+        yield embedded
+    finally:
+        embedded.stop()
+
+
+def _start(settings: Settings, embedded: Embedded | None) -> tuple[Start, bool]:
+    """The store and the secrets, and whether the admin token was made just now."""
+    if embedded is None:
+        return Start(settings.redis_url or "", settings.signing_keys, settings.admin_token), False
+    kept, _ = data_secret(embedded.data_dir, "signing-key", lambda: secrets.token_urlsafe(48))
+    made = False
+    admin = settings.admin_token
+    if admin is None:
+        admin, made = data_secret(embedded.data_dir, "admin-token", lambda: "tl_admin_" + secrets.token_urlsafe(32))
+    return Start(embedded.url, settings.signing_keys or (kept,), admin), made
+
+
+def _banner(settings: Settings, doors: Doors, embedded: Embedded | None, made: bool) -> str:
+    url = f"http://{settings.host}:{doors.ports[0]}"
+    store = embedded.describe() if embedded else _without_secrets(settings.redis_url or "")
+    lines = [f"tokenlife {__version__} serves on {url}", f"store: {store}"]
+    bearer = "$TOKENLIFE_ADMIN_TOKEN"
+    if embedded and settings.admin_token is None:
+        file = embedded.data_dir / "admin-token"
+        bearer = file.read_text().strip() if made else f"$(cat {file})"
+        lines.append(f"admin token: {bearer} (made now, kept in {file})" if made else f"admin token: kept in {file}")
+    elif settings.admin_token is None:
+        lines.append("admin token: none is set, so only tokens issued before can call; set TOKENLIFE_ADMIN_TOKEN")
+    lines.append(
+        f"try: curl -s {url}/v1/tokens -H 'Content-Type: application/json'"
+        f' -H "Authorization: Bearer {bearer}" -d \'{{"owner": "ann"}}\''
+    )
+    return "\n".join(lines)
+
+
+def _without_secrets(url: str) -> str:
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
