@@ -8,7 +8,7 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import msgspec
 from aiohttp import web
@@ -87,7 +87,7 @@ async def read_json(request: web.BaseRequest, kind: type[T]) -> T:
         raise HttpError(415, "unsupported_media_type", "Send the body as Content-Type: application/json.")
     body = await read_body(request)
     try:
-        decoded: T = decoder(kind).decode(body)
+        decoded: T = decoder(cast(Any, kind)).decode(body)
     except UnicodeDecodeError:
         raise BadInput("body", "is not UTF-8") from None
     except RecursionError:

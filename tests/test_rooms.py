@@ -23,10 +23,10 @@ MAY_IMPORT = {
     "server": {"core", "wire"},
     "logs": set[str](),
     "settings": set[str](),
-    "client": {"api", "core.errors"},
+    "client": {"client", "api", "core.errors"},
     "app": {"core", "store", "wire", "api", "facades", "expirer", "metrics", "server", "logs", "settings"},
     "workers": {"app", "settings", "logs", "store.embedded", "__version__"},
-    "cli": {"app", "workers", "settings", "core", "client"},
+    "cli": {"cli", "app", "workers", "settings", "core", "client", "__version__"},
 }
 
 # What each room may not import of others.
