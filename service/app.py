@@ -6,6 +6,7 @@ import signal
 import socket
 from collections.abc import Callable
 from hmac import compare_digest
+from typing import Any
 
 import msgspec
 from aiohttp import web
@@ -13,6 +14,7 @@ from aiohttp import web
 from service import expirer, server
 from service.api import native
 from service.api.health import Readiness
+from service.api.openapi import describe
 from service.core.accounts import Accounts
 from service.core.callers import ADMIN, DEFAULT_TENANT
 from service.core.cursor import Cursors
@@ -32,6 +34,7 @@ from service.store.link import Link
 from service.store.scripts import Scripts
 from service.store.shelf import Shelf
 from service.store.tokens import RedisStore
+from service.wire import Voice
 
 ADMIN_OWNER = "admin"
 AWAY_S = 0.5  # between tries while the store has not answered yet
@@ -50,6 +53,12 @@ class Start(msgspec.Struct, frozen=True):
 
     def __repr__(self) -> str:
         return "Start(...)"
+
+
+def openapi() -> dict[str, Any]:
+    """The description of the API; asks no store."""
+    [voice, *_] = Service(Settings(), Start("unix:///nowhere", ("no key signs anything here",), None)).voices()
+    return describe(voice.routes)
 
 
 class Service:
@@ -116,10 +125,24 @@ class Service:
                 told = True
                 await asyncio.sleep(AWAY_S)
 
+    async def sweep(self) -> dict[str, int]:
+        """Passes until nothing is due; what they did."""
+        await self.prepare()
+        totals = {"marked": 0, "rescored": 0, "purged": 0, "evicted": 0}
+        while (done := await self.store.sweep(expirer.LIMIT)).looked_at:
+            for name in totals:
+                totals[name] += getattr(done, name)
+        await self.link.close()
+        return totals
+
+    def voices(self) -> list[Voice]:
+        """Ours first: it also speaks where no other does."""
+        replays = Replays(self.shelf, self.tokens)
+        return [native.voice(self.tokens, self.lists, replays, Accounts(self.shelf), self.feed)]
+
     def _behind(self, doors: list[socket.socket]) -> list[tuple[socket.socket, web.Application]]:
         settings, told = self.settings, self.metrics.request
-        replays = Replays(self.shelf, self.tokens)
-        voices = [native.voice(self.tokens, self.lists, replays, Accounts(self.shelf), self.feed)]
+        voices = self.voices()
         operations = native.operations(self.readiness, self.exposition)
         each = [[*voices, operations]] if len(doors) == 1 else [voices, [operations]]
         behind = zip(doors, each, strict=True)

@@ -49,6 +49,18 @@ def serve(settings: Settings) -> int:
         return Crew(settings, start, doors, banner, embedded).run()
 
 
+def sweep(settings: Settings) -> dict[str, int]:
+    """Sweeps until nothing is due, on a store that no service minds.  Raises `EmbeddedError`, `WrongStore`."""
+    with contextlib.ExitStack() as stack:
+        embedded = None if settings.redis_url else stack.enter_context(_embedded(settings.data_dir))
+        start, _ = _start(settings, embedded)
+
+        async def swept() -> dict[str, int]:
+            return await Service(settings, start).sweep()
+
+        return uvloop.run(swept())
+
+
 class Doors:
     """The sockets to listen on.  Of many workers each opens its own on the same port (SO_REUSEPORT), and the kernel
     spreads the connections; the ones held here only keep the port."""

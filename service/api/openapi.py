@@ -36,7 +36,7 @@ class ProblemView(msgspec.Struct):
 
 def routes(described: Sequence[Route]) -> list[Route]:
     """The description of the routes given."""
-    document = describe([route for route in described if not route.hidden])
+    document = describe(described)
 
     async def openapi(_request: web.Request) -> web.Response:
         return answer(document, headers={"Cache-Control": "public, max-age=300"})
@@ -44,7 +44,9 @@ def routes(described: Sequence[Route]) -> list[Route]:
     return [Route(method="GET", path="/openapi.json", handler=openapi, hidden=True)]
 
 
-def describe(described: Sequence[Route]) -> dict[str, Any]:
+def describe(routes_: Sequence[Route]) -> dict[str, Any]:
+    """The document; hidden routes are left out."""
+    described = [route for route in routes_ if not route.hidden]
     types = [kind for route in described for kind in (route.takes, route.gives) if kind is not None] + [ProblemView]
     schemas, components = msgspec.json.schema_components(types, ref_template=REF)
     by_type = {id(kind): schema for kind, schema in zip(types, schemas, strict=True)}
