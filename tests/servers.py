@@ -179,9 +179,7 @@ class Server(Child):
         return f"redis://127.0.0.1:{self.port}" if self.port else f"unix://{self.socket}"
 
     def ready(self) -> bool:
-        family, where = (
-            (socket.AF_INET, ("127.0.0.1", self.port)) if self.port else (socket.AF_UNIX, str(self.socket))
-        )
+        family, where = (socket.AF_INET, ("127.0.0.1", self.port)) if self.port else (socket.AF_UNIX, str(self.socket))
         with socket.socket(family) as connection:
             connection.settimeout(1.0)
             try:
