@@ -117,6 +117,8 @@ class Setting(NamedTuple):
     default: str
     meaning: str
     secret: bool
+    value: str  # of a secret only `set` or `unset`
+    origin: str  # the name in the environment that gives the value, or `default`
 
 
 S = TypeVar("S", bound=_Discreet)
@@ -133,12 +135,17 @@ def load_client(environ: Mapping[str, str] | None = None) -> ClientSettings:
     return _load(ClientSettings, os.environ if environ is None else environ)
 
 
-def describe() -> list[Setting]:
-    """Every setting as people write it: the service's, then the command line's own."""
-    return [
-        Setting(env_name(field), _written(field.default), _meta(field.type, "description"), _is_secret(field))
-        for field in _FIELDS.values()
-    ]
+def describe(environ: Mapping[str, str] | None = None) -> list[Setting]:
+    """Every setting as people write it: the service's, then the command line's own.  Raises: SettingsError."""
+    given = _given(os.environ if environ is None else environ)
+    return [_described(field, given) for field in _FIELDS.values()]
+
+
+def _described(field: FieldInfo, given: Mapping[str, str]) -> Setting:
+    name, default, secret, text = env_name(field), _written(field.default), _is_secret(field), _text(field, given)
+    value = ("set" if text else "unset") if secret else default if text is None else text
+    origin = "default" if text is None else name if given.get(name) else f"{name}_FILE"
+    return Setting(name, default, _meta(field.type, "description"), secret, value, origin)
 
 
 def env_name(field: FieldInfo) -> str:
@@ -164,11 +171,8 @@ def _load(kind: type[S], environ: Mapping[str, str]) -> S:
 
 def _given(environ: Mapping[str, str]) -> dict[str, str]:
     ours = {name: value.strip() for name, value in environ.items() if name.startswith(PREFIX)}
-    return {name: value for name, value in ours.items() if not _is_link(name, value)}
-
-
-def _is_link(name: str, value: str) -> bool:
-    return bool(LINK_NAME.fullmatch(name) or (name.endswith("_PORT") and LINK_VALUE.fullmatch(value)))
+    links = {name for name, value in ours.items() if name.endswith("_PORT") and LINK_VALUE.fullmatch(value)}
+    return {name: value for name, value in ours.items() if name not in links and not LINK_NAME.fullmatch(name)}
 
 
 def _text(field: FieldInfo, given: Mapping[str, str]) -> str | None:
@@ -179,7 +183,7 @@ def _text(field: FieldInfo, given: Mapping[str, str]) -> str | None:
         raise SettingsError(f"{name} and {name}_FILE are both set; only one of them may be.")
     if path:
         return _content(name + "_FILE", Path(path))
-    return text if text or _is_list(field) else None
+    return text if text or isinstance(field.default, tuple) else None
 
 
 def _content(name: str, path: Path) -> str:
@@ -195,7 +199,7 @@ def _content(name: str, path: Path) -> str:
 
 
 def _converted(field: FieldInfo, text: str) -> Any:
-    value = [part.strip() for part in text.split(",")] if text and _is_list(field) else text or ()
+    value = [part.strip() for part in text.split(",")] if text and isinstance(field.default, tuple) else text or ()
     try:
         found = msgspec.convert(value, field.type, strict=False, dec_hook=lambda kind, raw: kind(raw))
     except msgspec.ValidationError:
@@ -227,10 +231,6 @@ def _clashes(s: Settings, wrong: Mapping[str, str]) -> Iterator[str]:
 
 def _is_secret(field: FieldInfo) -> bool:
     return SECRET in _metas(field.type)
-
-
-def _is_list(field: FieldInfo) -> bool:
-    return isinstance(field.default, tuple)
 
 
 def _meta(kind: Any, what: str) -> str:

@@ -56,8 +56,8 @@ examples:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     verbs = whole.add_subparsers(title="verbs", metavar="VERB", required=True)
-    for room in (house, one, many, events, watch):
-        room.add(verbs)
+    for add in (house.add_serve, one.add, many.add, events.add, watch.add, house.add):
+        add(verbs)
     return whole
 
 

@@ -5,21 +5,24 @@ import asyncio
 
 import msgspec
 
-import service
-from service import settings
+from service import __version__, settings
 from service.cli.options import TIMEOUT_MS, Verbs, duration
 from service.cli.options import add as add_verb
 from service.cli.out import say, say_json, tell
+from service.cli.words import columns
 from service.client import Client, Unavailable
 
 ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104  # listened on; not an address to ask at
 
 
-def add(verbs: Verbs) -> None:
+def add_serve(verbs: Verbs) -> None:
     add_verb(
         verbs, "serve", serve, "run the service", "Settings come from the environment: see `tokenlife settings`.",
         "tokenlife serve\nTOKENLIFE_PORT=9000 TOKENLIFE_REDIS_URL=redis://... tokenlife serve",
     )  # fmt: skip
+
+
+def add(verbs: Verbs) -> None:
     sweep_ = add_verb(
         verbs, "sweep", sweep, "mark the tokens whose life ran out, until nothing is due",
         "A running service does this by itself; this is for a store without one.", "tokenlife sweep",
@@ -63,13 +66,14 @@ def sweep(args: argparse.Namespace) -> int:
 
 
 def show_settings(args: argparse.Namespace) -> int:
+    settings.load(), settings.load_client()  # all that is wrong, at once
     found = settings.describe()
     if args.json:
         say_json([setting._asdict() for setting in found])
         return 0
-    width = max(len(setting.name) for setting in found)
-    for setting in found:
-        say(f"{setting.name:<{width}}  {setting.value or '-':<24}  {setting.origin:<12}  {setting.meaning}")
+    rows = [(setting.name, setting.value or "-", setting.origin, setting.meaning) for setting in found]
+    for line in columns(rows):
+        say(line)
     return 0
 
 
@@ -109,5 +113,5 @@ def openapi(_args: argparse.Namespace) -> int:
 
 
 def version(_args: argparse.Namespace) -> int:
-    say(service.__version__)
+    say(__version__)
     return 0

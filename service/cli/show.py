@@ -5,7 +5,7 @@ from datetime import datetime
 
 import msgspec
 
-from service.cli.words import bar, cells, clock, fit, human, moment, plain
+from service.cli.words import bar, clock, columns, fit, human, moment, plain
 from service.client import Event, TokenView
 
 BAR = 20  # columns
@@ -44,10 +44,7 @@ def _facts(view: TokenView) -> Iterable[tuple[str, str]]:
 
 
 def table(views: Sequence[TokenView]) -> Iterable[str]:
-    rows = [HEAD, *map(_row, views)]
-    widths = [max(map(cells, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        yield "  ".join(map(fit, row, widths)).rstrip()
+    return columns([HEAD, *map(_row, views)])
 
 
 def _row(view: TokenView) -> tuple[str, ...]:

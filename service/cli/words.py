@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 UNITS_MS = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1_000, "ms": 1}
@@ -76,3 +77,9 @@ def fit(text: str, width: int) -> str:
     while text and cells(text) > width - 1:
         text = text[:-1]
     return text + "…" + " " * (width - 1 - cells(text))
+
+
+def columns(rows: Sequence[Sequence[str]]) -> Iterable[str]:
+    """Each column as wide as its widest word."""
+    widths = [max(map(cells, column)) for column in zip(*rows, strict=True)]
+    return ("  ".join(map(fit, row, widths)).rstrip() for row in rows)
