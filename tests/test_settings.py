@@ -158,7 +158,7 @@ def test_what_kubernetes_says_about_a_service_of_that_name_is_not_ours() -> None
 
 
 def test_an_empty_value_counts_as_unset() -> None:
-    names = [setting.name for setting in describe() if setting.name != "TOKENLIFE_FACADES"]
+    names = [setting.name for setting in describe({}) if setting.name != "TOKENLIFE_FACADES"]
 
     assert load(dict.fromkeys(names, " ")) == Settings()
 
@@ -258,7 +258,7 @@ def test_the_command_line_does_not_judge_the_values_of_the_service() -> None:
 
 
 def test_every_setting_is_described_and_its_default_can_be_given() -> None:
-    manual = {setting.name: setting for setting in describe()}
+    manual = {setting.name: setting for setting in describe({})}
 
     names = {field.name for kind in (Settings, ClientSettings) for field in msgspec.structs.fields(kind)}
     assert {settings.PREFIX + name.upper() for name in names} == manual.keys()
@@ -270,3 +270,23 @@ def test_every_setting_is_described_and_its_default_can_be_given() -> None:
         "TOKENLIFE_SIGNING_KEYS",
         "TOKENLIFE_TOKEN",
     }
+
+
+def test_the_manual_tells_what_is_set_and_where_but_no_secret(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text(SECRET)
+    given = {
+        "TOKENLIFE_PORT": " 9001 ",
+        "TOKENLIFE_SIGNING_KEYS": KEYS,
+        "TOKENLIFE_ADMIN_TOKEN_FILE": str(tmp_path / "token"),
+    }
+
+    manual = {setting.name: setting for setting in describe(given)}
+
+    told = {name: (setting.value, setting.origin) for name, setting in manual.items() if setting.origin != "default"}
+    assert told == {
+        "TOKENLIFE_PORT": ("9001", "TOKENLIFE_PORT"),
+        "TOKENLIFE_SIGNING_KEYS": ("set", "TOKENLIFE_SIGNING_KEYS"),
+        "TOKENLIFE_ADMIN_TOKEN": ("set", "TOKENLIFE_ADMIN_TOKEN_FILE"),
+    }
+    assert manual["TOKENLIFE_REDIS_URL"].value == "unset"
+    assert manual["TOKENLIFE_HOST"].value == "127.0.0.1"
