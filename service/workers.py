@@ -29,6 +29,8 @@ YOUNG_S = 1.0  # one that dies younger is replaced after a pause of as long, so 
 PR_SET_PDEATHSIG = 1
 WRONG = 3  # the exit code of a worker that cannot work with this store: replacing it would not help
 
+__all__ = ["EmbeddedError", "WrongStore", "serve", "sweep"]
+
 log = logging.getLogger("service.workers")
 
 

@@ -77,11 +77,16 @@ def _line(row: Row, columns: int, now_s: float, *, color: bool) -> str:
         _colored(meter, shade, color=color),
     ]
     words += [
-        f"{human(None if left_ms is None else round(left_ms)):>{TIME}}",
+        f"{ticking(left_ms):>{TIME}}",
         f"{view.uses:>{USES}}",
         view.id if with_id else "",
     ]
     return "  ".join(word for word in words if word)
+
+
+def ticking(ms: float | None) -> str:
+    """Tenths of a second in the last ten, so that it can be seen running."""
+    return f"{ms / 1000:.1f}s" if ms is not None and ms < 10_000 else human(None if ms is None else round(ms))
 
 
 def _colored(text: str, code: str, *, color: bool) -> str:

@@ -57,7 +57,10 @@ def sweep(args: argparse.Namespace) -> int:
     chosen = settings.load()
     from service import workers  # noqa: PLC0415  # as above
 
-    counts = workers.sweep(chosen)
+    try:
+        counts = workers.sweep(chosen)
+    except (workers.EmbeddedError, workers.WrongStore) as error:
+        raise Unavailable(str(error)) from None
     if args.json:
         say_json(counts)
     else:

@@ -8,7 +8,7 @@ from typing import Self
 
 ENTER = "\x1b[?1049h\x1b[?25l\x1b[?7l"  # the other page; no cursor; long lines are cut
 LEAVE = "\x1b[?7h\x1b[?25h\x1b[?1049l"
-HOME, END_OF_LINE, BELOW = "\x1b[H", "\x1b[K", "\x1b[J"
+HOME, CLEAR_LINE, BELOW = "\x1b[H", "\x1b[2K", "\x1b[J"
 
 
 class Screen:
@@ -39,7 +39,7 @@ class Screen:
 
     def draw(self, lines: list[str]) -> None:
         """In one write, over what stands there: no flicker."""
-        self._write(HOME + "\r\n".join(line + END_OF_LINE for line in lines) + BELOW)
+        self._write(HOME + "\r\n".join(CLEAR_LINE + line for line in lines) + BELOW)
 
     def keys(self) -> bytes:
         return os.read(self._input, 64)

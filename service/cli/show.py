@@ -58,5 +58,5 @@ def event_line(event: Event) -> str:
     data = event.data
     at = datetime.fromisoformat(event.time).timestamp() * 1000
     late = f"  found {human(data.lag_ms)} after its end" if data.lag_ms is not None else ""
-    why = f"  by {data.ended_by}" if data.ended_by and event.kind not in ("expired", "consumed") else ""
+    why = f"  ({data.ended_by})" if data.ended_by and event.kind not in ("expired", "consumed") else ""
     return plain(f"{clock(at)}  {event.kind:<8}  {fit(data.type, 12)}  {data.owner}  {event.subject}{why}{late}")
