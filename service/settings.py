@@ -99,7 +99,7 @@ class Settings(_Discreet, frozen=True, kw_only=True):
     grace_ms: Annotated[Pause, says("How long requests under way may take to end at a stop.")] = 10_000
     events_kept: Annotated[int, whole(1, 10_000_000), says("How many events a partition keeps.")] = 16_384
     events_used: Annotated[YesNo, says("Whether each use of a token emits an event.")] = False
-    max_body_bytes: Annotated[int, whole(1024, 16_777_216), says("The largest body that is read.")] = 65_536
+    max_body_bytes: Annotated[int, whole(1024, 16_777_216), says("The largest body that is read.")] = 131_072
 
 
 class ClientSettings(_Discreet, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from service import settings
+from service.core.text import Texts
 from service.settings import ClientSettings, Settings, SettingsError, describe, load, load_client
 
 SECRET = "a-secret-of-more-than-20-characters"
@@ -290,3 +291,11 @@ def test_the_manual_tells_what_is_set_and_where_but_no_secret(tmp_path: Path) ->
     }
     assert manual["TOKENLIFE_REDIS_URL"].value == "unset"
     assert manual["TOKENLIFE_HOST"].value == "127.0.0.1"
+
+
+def test_the_largest_batch_fits_into_the_largest_body() -> None:
+    token, _ = Texts([SECRET]).mint(255, "secret-token:")
+
+    body = msgspec.json.encode({"verb": "revoke", "tokens": [token] * 1000})
+
+    assert len(body) <= load({}).max_body_bytes
