@@ -1,0 +1,143 @@
+"""What must hold in a store at any moment; looked at after each test, by a reader of its own.
+
+No key of a token is left without a TTL or a place in `due` (but a life of null), a life ends when its record says,
+the lists hold what the records say, and the kept counts are what a full scan counts.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import redis
+
+CHUNK = 500  # keys a round trip
+NEVER, GONE = -1, -2  # what PEXPIRETIME says
+KINDS = {"l", "t", "due", "i", "o", "ev", "n", "a", "k"}
+STATES = {"active", "expired", "revoked", "consumed"}
+
+
+class Row(NamedTuple):
+    """A record, read without the code under test."""
+
+    state: str
+    deadline: int
+    sequence: int
+    eternal: bool
+    tenant: str
+    type: str
+    owner: str
+
+
+def row(record: bytes) -> Row:
+    head, owner, *_ = record.decode().split("\n")
+    word = head.split(" ")
+    return Row(word[0], int(word[1]), int(word[4]), int(word[1]) == 0, word[11], word[12], owner)
+
+
+class Scan:
+    """All that is in a store."""
+
+    def __init__(self, store: "redis.Redis") -> None:
+        self.store: Any = store
+        self.names = sorted(name.decode() for name in self.store.scan_iter(count=1000))
+        # A token by its partition's tag and its id, so that a key in the wrong slot is a stranger.
+        self.records = {self.place(name): row(value) for name, value in self._ask("t", "GET") if value}
+        self.ends = {self.place(name): end for name, end in self._ask("l", "PEXPIRETIME") if end != GONE}
+        self.due = {name[:8] + id_: score for name in self._of("due") for id_, score in self.scores(name)}
+
+    @staticmethod
+    def place(name: str) -> str:
+        """tl:{07}:t:<id> -> tl:{07}:<id>"""
+        return name[:8] + name[10:]
+
+    @staticmethod
+    def kind(name: str) -> str:
+        return name[8:].partition(":")[0] if name.startswith("tl:{") else name
+
+    def _of(self, kind: str) -> list[str]:
+        return [name for name in self.names if self.kind(name) == kind]
+
+    def _ask(self, kind: str, *words: str) -> list[tuple[str, Any]]:
+        names = self._of(kind)
+        found: list[Any] = []
+        for start in range(0, len(names), CHUNK):
+            pipeline = self.store.pipeline(transaction=False)
+            for name in names[start : start + CHUNK]:
+                pipeline.execute_command(words[0], name, *words[1:])
+            found += pipeline.execute()
+        return list(zip(names, found, strict=True))
+
+    def scores(self, name: str) -> list[tuple[str, int]]:
+        return [(id_.decode(), int(score)) for id_, score in self.store.zrange(name, 0, -1, withscores=True)]
+
+    def lists(self) -> dict[str, list[tuple[str, int]]]:
+        return {name: self.scores(name) for name in (*self._of("i"), *self._of("o"))}
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """The kept counts of each partition and of each of its tenants, without zeros."""
+        return {name: self._count(name) for name in self._of("n")}
+
+    def _count(self, name: str) -> dict[str, int]:
+        found = {field.decode(): int(value) for field, value in self.store.hgetall(name).items()}
+        return {field: number for field, number in found.items() if number and field != "sequence"}
+
+
+def check(store: "redis.Redis") -> None:
+    """Raises: AssertionError with all that is wrong."""
+    scan = Scan(store)
+    wrong = [*_strangers(scan), *_lives(scan), *_lists(scan), *_counts(scan)]
+    assert not wrong, "the store is not in order:\n" + "\n".join(wrong)
+
+
+def _strangers(scan: Scan) -> Iterator[str]:
+    for name in scan.names:
+        if name != "tl:partitions" and scan.kind(name) not in KINDS:
+            yield f"a key that the glossary does not know: {name}"
+        if scan.kind(name) == "k" and scan.store.pttl(name) == NEVER:
+            yield f"a kept answer without a TTL: {name}"
+    for place in (scan.ends.keys() | scan.due.keys()) - scan.records.keys():
+        yield f"a life or a place in due without a record: {place}"
+
+
+def _lives(scan: Scan) -> Iterator[str]:
+    for place, token in scan.records.items():
+        end, due = scan.ends.get(place), scan.due.get(place)
+        if token.state not in STATES:
+            yield f"{place}: no such state: {token}"
+        elif token.state != "active":
+            if end is not None:
+                yield f"{place}: final, and still has a life: {token}"
+            if due is None:
+                yield f"{place}: final, and will never be purged: {token}"
+        elif token.eternal:
+            if end not in (NEVER, None):
+                yield f"{place}: for ever, and has a TTL: {token}"
+        elif due is None or due > token.deadline:
+            yield f"{place}: due at {due}, later than its deadline: {token}"
+        elif end not in (token.deadline, None):
+            yield f"{place}: its life ends at {end}, not when its record says: {token}"
+
+
+def _lists(scan: Scan) -> Iterator[str]:
+    expected: dict[str, list[tuple[str, int]]] = {}
+    for place, token in scan.records.items():
+        rest = f"{token.tenant}:{token.type}:{token.state}"
+        for name in (f"{place[:8]}i:{rest}", f"{place[:8]}o:{rest}:{token.owner}"):
+            expected.setdefault(name, []).append((place[8:], token.sequence))
+    found = scan.lists()
+    for name in expected.keys() | found.keys():
+        want, have = sorted(expected.get(name, [])), sorted(found.get(name, []))
+        if want != have:
+            yield f"the list {name} holds {have}, the records say {want}"
+
+
+def _counts(scan: Scan) -> Iterator[str]:
+    expected: dict[str, Counter[str]] = {}
+    for place, token in scan.records.items():
+        expected.setdefault(f"{place[:8]}n", Counter())[token.state] += 1
+        expected.setdefault(f"{place[:8]}n:{token.tenant}", Counter())[f"{token.type}:{token.state}"] += 1
+    found = scan.counts()
+    for name in expected.keys() | found.keys():
+        want, have = dict(expected.get(name, {})), found.get(name, {})
+        if want != have:
+            yield f"the counts {name} say {have}, a scan {want}"
