@@ -34,7 +34,7 @@ def client(url: str, timeout_s: float) -> Redis:
         # While they are on, the guard against data left on a connection is off.
         maint_notifications_config=MaintNotificationsConfig(enabled=False),
     )
-    return Redis(connection_pool=pool)
+    return Redis.from_pool(pool)  # a pool that is handed over otherwise stays open when the client closes
 
 
 async def agree_on_partitions(link: Link, wanted: int) -> None:
