@@ -9,12 +9,13 @@ import sys
 from collections.abc import Sequence
 
 from service.cli import events, house, many, one, watch
+from service.cli.options import WRONG, Parser
 from service.cli.out import tell
 from service.cli.words import moment
 from service.client import BadInput, CallerRefused, Conflict, Gone, Refusal, Unavailable
 from service.settings import SettingsError
 
-DONE, REFUSED, WRONG, UNAVAILABLE = 0, 1, 2, 3
+DONE, REFUSED, UNAVAILABLE = 0, 1, 3
 INTERRUPTED = 130  # as shells count a Ctrl-C
 
 OUR_ERRORS = (SettingsError, BadInput, Refusal, CallerRefused, Conflict, Gone, Unavailable)
@@ -39,7 +40,7 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    whole = argparse.ArgumentParser(
+    whole = Parser(
         prog="tokenlife",
         description="Owns the life of opaque session tokens: issued once, renewed by use, ended on time.",
         epilog="""\

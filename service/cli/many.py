@@ -75,7 +75,7 @@ async def count(args: argparse.Namespace, client: Client) -> None:
         say_json(counts)
         return
     for label, by in (("state", counts.by_state), ("type", counts.by_type)):
-        for name, number in sorted(by.items()):
+        for name, number in sorted((name, number) for name, number in by.items() if number):
             say(f"{label:<6} {name:<16} {number:>12,}")
     say(f"{'total':<23} {counts.total:>12,}")
 

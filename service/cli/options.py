@@ -1,12 +1,15 @@
 """How verbs are declared, and the options that several of them share."""
 
 import argparse
+import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
+from service.cli.out import tell
 from service.cli.reach import Remote, remote
 from service.cli.words import duration_ms
 
+WRONG = 2  # the exit code of wrong usage or input
 TIMEOUT_MS = 5_000  # people wait longer than services do
 
 Verbs = Any  # argparse names the type of add_subparsers() only for itself
@@ -15,6 +18,14 @@ Run = Callable[[argparse.Namespace], int]
 VISIBLE = (
     "The text of a token given as an argument is visible to every user of the machine in `ps`: '-' reads it from stdin."
 )
+
+
+class Parser(argparse.ArgumentParser):
+    """Complains in one sentence; the usage is there for who asks for it."""
+
+    def error(self, message: str) -> NoReturn:
+        tell(f"{self.prog}: {message.removeprefix('argument ')} (see {self.prog} --help)")
+        sys.exit(WRONG)
 
 
 def duration(text: str) -> int:

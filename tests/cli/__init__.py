@@ -1,0 +1,1 @@
+"""The command line and the SDK, each against a service that really runs."""
