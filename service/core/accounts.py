@@ -7,9 +7,11 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from service.core import rules
+from service.core.callers import DEFAULT_TENANT
 from service.core.errors import BadInput
 
 SHORTEST, LONGEST = 8, 256  # characters of a password
+APART = "~"  # between tenant and username in a login: no tenant has it in its name, and a URL carries it as it is
 AT_ONCE = 2  # hashes under way: each takes a core and 64 MiB for some 50 ms
 
 
@@ -65,3 +67,14 @@ class Accounts:
 
 def check_username(username: str) -> str:
     return rules.words("username", username, rules.OWNER)
+
+
+def login_of(tenant: str, username: str) -> str:
+    """What is typed to log in where nothing else names the tenant: `ann`, or `shop~ann` for the tenant shop."""
+    return username if tenant == DEFAULT_TENANT and whose(username)[0] == tenant else f"{tenant}{APART}{username}"
+
+
+def whose(login: str) -> tuple[str, str]:
+    """The tenant and the username of a login."""
+    tenant, apart, username = login.partition(APART)
+    return (tenant, username) if apart and rules.NAME.fullmatch(tenant) else (DEFAULT_TENANT, login)

@@ -17,6 +17,7 @@ class Caller(msgspec.Struct, frozen=True):
 
     id: str
     tenant: str
+    owner: str
     grants: tuple[str, ...]
 
     @property
@@ -41,4 +42,4 @@ class Caller(msgspec.Struct, frozen=True):
 
 
 def caller_of(token: Token) -> Caller:
-    return Caller(token.id, token.tenant, token.scopes)
+    return Caller(token.id, token.tenant, token.owner, token.scopes)

@@ -5,12 +5,14 @@ caller's token is used, and so renewed, in the same round trip as the token that
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import Enum
+from secrets import token_hex
 from typing import TypeVar
 
 import msgspec
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from service.core import callers, rules
 from service.core.callers import Caller, caller_of
@@ -18,7 +20,7 @@ from service.core.errors import BadInput, CallerRefused, Conflict, Malformed, Mi
 from service.core.rules import Rules
 from service.core.seal import Sealer
 from service.core.store import ANY_TENANT, Ask, Store
-from service.core.text import Texts
+from service.core.text import Texts, new_handle, partition_in
 from service.core.token import Change, Draft, Issued, Token, Words
 from service.core.watch import SILENT, Watch
 
@@ -78,6 +80,23 @@ class Tokens:
         """Issues under a handle that was chosen before, so that it can be repeated.  The draft is settled."""
         sealed = self.sealer.seal(text, "recoverable", id_) if draft.recoverable and text else None
         return await self.store.issue(id_, draft, Words(draft.description, draft.metadata, sealed))
+
+    async def issue_written(self, draft: Draft, write: Callable[[str], str]) -> Issued:
+        """A new token whose text is not of our form: `write` makes it from the handle (see `Texts.also`)."""
+        draft = self.rules.settle(draft)
+        id_ = new_handle(self.store.partition(draft.tenant, draft.owner))
+        text = write(id_)
+        return Issued(await self.issue_as(id_, draft, text), text)
+
+    async def enroll(self, draft: Draft) -> Token:
+        """A token without a text, which only its handle names, and which is its own owner whatever the draft says.
+
+        So it shares one partition, and the order of events, with all that it will own.
+        """
+        while True:  # as often as there are partitions, on average
+            id_ = new_handle(self.store.partition(draft.tenant, token_hex()))
+            if self.store.partition(draft.tenant, id_) == partition_in(id_):
+                return await self.issue_as(id_, self.rules.settle(replace(draft, owner=id_)), None)
 
     async def look(self, id_: str, by: str | None) -> Token:
         """A token by its handle, final ones too."""

@@ -87,6 +87,15 @@ def handle(body: bytes) -> str:
     return dashed(digest.hex())
 
 
+def new_handle(partition: int) -> str:
+    """Of a token whose text, if it has one, is not of our form."""
+    return handle(bytes([partition]) + secrets.token_bytes(RANDOM_BYTES))
+
+
+def partition_in(handle_: str) -> int:
+    return int(handle_[:2], 16)
+
+
 def stand_in(partition: int, secret: str) -> str:
     """The handle of a secret that was not made here (the admin token of the settings)."""
     return handle(bytes([partition]) + hashlib.sha256(secret.encode()).digest()[:RANDOM_BYTES])

@@ -16,6 +16,7 @@ ACTIVE, EXPIRED, REVOKED, CONSUMED = STATES = ("active", "expired", "revoked", "
 SERVICE = "service"  # the type of a caller's token: its scopes are grants
 
 EMPTY = Raw(b"{}")
+PARTITIONS = 256  # at most: a partition is a byte
 
 
 class Token(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,9 +49,21 @@ class Token(msgspec.Struct, frozen=True, kw_only=True):
     successor: str | None = None  # the successor's text, sealed under a key that only the old text yields
 
     @property
+    def place(self) -> int:
+        """Where it stands in lists: in the order of issue, and nothing else stands there."""
+        return place_of(self.sequence, int(self.id[:2], 16))
+
+    @property
     def capped(self) -> bool:
         """The ceiling cut the present life shorter than the full life."""
         return self.remaining_ms is not None and self.deadline_at_ms == self.ceiling_at_ms
+
+    @property
+    def seen_at_ms(self) -> int:
+        """The moment of the store's clock at which an active token was seen; of one without end, its last use."""
+        if self.deadline_at_ms is None or self.remaining_ms is None:
+            return self.last_used_at_ms
+        return self.deadline_at_ms - self.remaining_ms
 
     @property
     def words(self) -> "Words":
@@ -59,6 +72,11 @@ class Token(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def uses_left(self) -> int | None:
         return None if self.max_uses is None else max(0, self.max_uses - self.uses)
+
+
+def place_of(sequence: int, partition: int = 0) -> int:
+    """Two partitions may give the same sequence number in the same millisecond; a place is unique among them all."""
+    return sequence * PARTITIONS + partition
 
 
 class Words(msgspec.Struct, frozen=True, omit_defaults=True):
