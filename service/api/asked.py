@@ -54,7 +54,7 @@ def filter_of(asked: views.CountQuery) -> Filter:
         tenant=asked.tenant or "",
         owner=asked.owner,
         type=asked.type,
-        state=asked.state,
+        states=(asked.state,) if asked.state else (),
         created_from_ms=asked.created_from_ms if isinstance(asked, views.ListQuery) else None,
         created_to_ms=asked.created_to_ms if isinstance(asked, views.ListQuery) else None,
     )

@@ -11,9 +11,9 @@ from service.core.store import Filter
 
 
 class Place(msgspec.Struct, frozen=True):
-    """Where a page begins: strictly beyond the sequence number, forwards or back."""
+    """Where a page begins: strictly beyond a token's place, forwards or back."""
 
-    sequence: int
+    at: int
     back: bool = False
 
 
@@ -28,18 +28,18 @@ class Cursors:
         )
 
     def make(self, place: Place, which: Filter, *, descending: bool) -> str:
-        made = self._serializer.dumps([_print(which, descending), place.sequence, place.back])
+        made = self._serializer.dumps([_print(which, descending), place.at, place.back])
         return made.decode() if isinstance(made, bytes) else made
 
     def read(self, cursor: str, which: Filter, *, descending: bool) -> Place:
         """Raises `BadInput` for a cursor that is not ours or was made for another list, tenant or order."""
         try:
-            print_, sequence, back = self._serializer.loads(cursor)
+            print_, at, back = self._serializer.loads(cursor)
         except (BadData, ValueError, TypeError):
             raise BadInput("cursor", "is not a cursor of this service") from None
         if print_ != _print(which, descending):
             raise BadInput("cursor", "belongs to another list: repeat the filters and the order it was made with")
-        return Place(sequence, back)
+        return Place(at, back)
 
 
 def _print(which: Filter, descending: bool) -> str:

@@ -6,10 +6,10 @@ from service.core import rules
 from service.core.callers import Caller
 from service.core.cursor import Cursors, Place
 from service.core.store import Filter, Store
-from service.core.token import Token
+from service.core.token import Token, place_of
 
 TICKS = 2048  # sequence numbers in a millisecond
-ENDLESS = 2**53 - 1
+ENDLESS = place_of(2**53 - 1)
 LONGEST = 1_000
 
 
@@ -34,14 +34,15 @@ class Lists:
         place = self._cursors.read(cursor, which, descending=descending) if cursor else None
         back = place is not None and place.back
         downwards = descending != back
-        after, before = _window(which, place, downwards=downwards)
-        found = await self._store.page(which, after, before, limit + 1, descending=downwards)
+        after = place.at if place and not downwards else -1
+        before = place.at if place and downwards else ENDLESS
+        found = await self.between(which, after, before, limit + 1, descending=downwards)
         more, items = len(found) > limit, found[:limit]
         if back:
             items.reverse()
 
         def beside(token: Token, *, backwards: bool) -> str:
-            return self._cursors.make(Place(token.sequence, backwards), which, descending=descending)
+            return self._cursors.make(Place(token.place, backwards), which, descending=descending)
 
         has_next, has_previous = (True, more) if back else (more, place is not None)
         return Page(
@@ -49,6 +50,12 @@ class Lists:
             beside(items[-1], backwards=False) if items and has_next else None,
             beside(items[0], backwards=True) if items and has_previous else None,
         )
+
+    async def between(self, which: Filter, after: int, before: int, limit: int, *, descending: bool) -> list[Token]:
+        """Up to `limit` tokens with `after < place < before`: for voices that have cursors of their own."""
+        check(which)
+        first, last = _window(which)
+        return await self._store.page(which, max(after, first), min(before, last), limit, descending=descending)
 
     async def count(self, which: Filter) -> dict[tuple[str, str], int]:
         """By (type, state), from kept counts."""
@@ -59,7 +66,8 @@ class Lists:
 def check(which: Filter) -> None:
     """Raises `BadInput`."""
     rules.name("tenant", which.tenant)
-    rules.state("state", which.state)
+    for state in which.states:
+        rules.state("state", state)
     if which.owner is not None:
         rules.words("owner", which.owner, rules.OWNER)
     if which.type is not None:
@@ -71,12 +79,8 @@ def of(caller: Caller, which: Filter) -> Filter:
     return msgspec.structs.replace(which, tenant=caller.acts_for(which.tenant or None))
 
 
-def _window(which: Filter, place: Place | None, *, downwards: bool) -> tuple[int, int]:
-    """Between which sequence numbers to look, both excluded."""
-    after = -1 if which.created_from_ms is None else which.created_from_ms * TICKS - 1
-    before = ENDLESS if which.created_to_ms is None else (which.created_to_ms + 1) * TICKS
-    if place is not None and downwards:
-        before = min(before, place.sequence)
-    elif place is not None:
-        after = max(after, place.sequence)
-    return after, before
+def _window(which: Filter) -> tuple[int, int]:
+    """Between which places to look, both excluded."""
+    first = 0 if which.created_from_ms is None else place_of(which.created_from_ms * TICKS)
+    last = ENDLESS if which.created_to_ms is None else place_of((which.created_to_ms + 1) * TICKS)
+    return first - 1, last

@@ -34,7 +34,7 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
     tenant: str
     owner: str | None = None
     type: str | None = None
-    state: str | None = None
+    states: tuple[str, ...] = ()  # any of these; none: all
     created_from_ms: int | None = None
     created_to_ms: int | None = None
 
@@ -94,7 +94,7 @@ class Store(Protocol):
         """None: changed since it was seen."""
 
     async def page(self, which: Filter, after: int, before: int, limit: int, *, descending: bool) -> list[Token]:
-        """Up to `limit` tokens with `after < sequence < before`, in the order of issue."""
+        """`limit` tokens with `after < place < before`, in the order of issue; fewer only where there are no more."""
 
     async def count(self, which: Filter) -> dict[tuple[str, str], int]:
         """By (type, state)."""

@@ -6,10 +6,12 @@ from typing import Any
 from service.core.errors import REFUSALS, BadInput, CallerRefused, Refusal, Unknown
 from service.core.store import Ask, Filter, Pass, Stats
 from service.core.text import dashed, partition_of
-from service.core.token import STATES, Draft, Token, Words
+from service.core.token import PARTITIONS, STATES, Draft, Token, Words, place_of
 from service.store import keys, record
 from service.store.batch import Answer, Batch
 from service.store.link import Link
+
+STRIDE = 32  # tokens looked at together at least, so that passing over what a sweep has not marked yet is cheap
 
 
 class RedisStore:
@@ -84,20 +86,26 @@ class RedisStore:
         return None if word == b"changed" else _token(seen.id, word, remaining, found)
 
     async def page(self, which: Filter, after: int, before: int, limit: int, *, descending: bool) -> list[Token]:
-        order = "desc" if descending else "asc"
-        ask = which.tenant, which.owner or "", which.type or "", which.state or "", f"({after}", f"({before}"
-        parts = await self._everywhere(which, "page", *ask, limit, order)
-        rows = [(int(seq), id_.decode()) for part in parts for seq, id_ in zip(part[::2], part[1::2], strict=True)]
-        ids = [dashed(short) for _, short in sorted(rows, reverse=descending)[:limit]]
-        found = await self.present_many([Ask("look", id_) for id_ in ids]) if ids else []
-        return [token for token in found if isinstance(token, Token)]  # one may have been purged in between
+        page: list[Token] = []
+        while len(page) < limit:
+            wanted = max(limit - len(page), STRIDE)
+            rows = await self._rows(which, after, before, wanted, descending=descending)
+            found = await self.present_many([Ask("look", dashed(id_)) for _, id_ in rows]) if rows else []
+            # One may have been purged since its list was read; one may have expired before a sweep marked it.
+            page += [one for one in found if isinstance(one, Token) and one.state in (which.states or STATES)]
+            if len(rows) < wanted:
+                break
+            after, before = (after, rows[-1][0]) if descending else (rows[-1][0], before)
+        return page[:limit]
 
     async def count(self, which: Filter) -> dict[tuple[str, str], int]:
         totals: dict[tuple[str, str], int] = {}
-        for flat in await self._everywhere(which, "count", which.tenant, which.owner or ""):
+        ask = which.tenant, which.owner or ""
+        calls = [(keys.due(number), (keys.tag(number), *ask)) for number in self._where(which)]
+        for flat in await self._link.run_each("count", calls):
             for kind, state, number in zip(flat[::3], flat[1::3], flat[2::3], strict=True):
                 key = kind.decode(), state.decode()
-                if which.type in (None, key[0]) and which.state in (None, key[1]):
+                if which.type in (None, key[0]) and key[1] in (which.states or STATES):
                     totals[key] = totals.get(key, 0) + number
         return totals
 
@@ -127,16 +135,39 @@ class RedisStore:
     def _run_for(self, verb: str, id_: str, *args: Any) -> Awaitable[Any]:
         return self._link.run(verb, keys.due(keys.partition(id_)), keys.short(id_), *args)
 
-    async def _everywhere(self, which: Filter, verb: str, *args: Any) -> list[list[Any]]:
-        """Asks each partition that may hold some of these: one for an owner, all for a tenant."""
-        one = which.owner is not None and [self.partition(which.tenant, which.owner)]
-        where = one or range(self._partitions)
-        return await self._link.run_each(verb, [(keys.due(number), (keys.tag(number), *args)) for number in where])
+    async def _rows(
+        self, which: Filter, after: int, before: int, limit: int, *, descending: bool
+    ) -> list[tuple[int, str]]:
+        """(place, short handle) of what the lists hold between two places."""
+        states = f" {' '.join(which.states)} " if which.states else ""
+        where = self._where(which)
+        parts = await self._link.run_each("page", [
+            (keys.due(number), (keys.tag(number), which.tenant, which.owner or "", which.type or "", states,
+                                *_sequences(after, before, number), limit, "desc" if descending else "asc"))
+            for number in where
+        ])  # fmt: skip
+        rows = [
+            (place_of(int(sequence), number), id_.decode())
+            for number, part in zip(where, parts, strict=True)
+            for sequence, id_ in zip(part[::2], part[1::2], strict=True)
+        ]
+        return sorted(rows, reverse=descending)[:limit]
+
+    def _where(self, which: Filter) -> Sequence[int]:
+        """The partitions that may hold some of these: one for an owner, all for a tenant."""
+        if which.owner is not None:
+            return [self.partition(which.tenant, which.owner)]
+        return range(self._partitions)
 
     async def _send(self, questions: list[tuple[str, int]]) -> list[Answer]:
         """One call for all.  The key only says where on a cluster; on one server the ids may be of any partition."""
         items = [question.replace("#", str(count), 1) for question, count in questions]
         return _answers(await self._link.run("present", keys.due(0), self._used, *items))
+
+
+def _sequences(after: int, before: int, partition: int) -> tuple[int, int]:
+    """The first and the last sequence number whose places in this partition lie between the two."""
+    return (after - partition) // PARTITIONS + 1, (before - 1 - partition) // PARTITIONS
 
 
 def _question(ask: Ask) -> str:

@@ -2,10 +2,11 @@
 -- bounded number of them, whatever the number of tokens.
 --
 -- KEYS  the partition's due
--- ARGV  .. .. tag tenant owner ('': all) type ('': all) state ('': all) first last limit order ('asc', 'desc')
+-- ARGV  .. .. tag tenant owner ('': all) type ('': all) states (' active expired ', '': all) first last limit order
+--       first and last: sequence numbers, both included; order: 'asc' or 'desc'
 -- gives sequence, id, sequence, id, ...
 
-local tag, tenant, owner, only_type, only_state = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
+local tag, tenant, owner, only_type, states = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
 local first, last, limit, descending = ARGV[8], ARGV[9], tonumber(ARGV[10]), ARGV[11] == 'desc'
 
 local found = {}
@@ -21,7 +22,7 @@ end
 
 for _, field in ipairs(redis.call('HKEYS', tag .. 'n:' .. tenant)) do
   local kind, state = string.match(field, '^(.*):(%a+)$')
-  if (only_type == '' or only_type == kind) and (only_state == '' or only_state == state) then
+  if (only_type == '' or only_type == kind) and (states == '' or string.find(states, ' ' .. state .. ' ', 1, true)) then
     local rest = tenant .. ':' .. kind .. ':' .. state
     collect(owner == '' and tag .. 'i:' .. rest or tag .. 'o:' .. rest .. ':' .. owner)
   end
