@@ -140,22 +140,22 @@ class Service:
         replays = Replays(self.shelf, self.tokens)
         return [native.voice(self.tokens, self.lists, replays, Accounts(self.shelf), self.feed)]
 
-    def _behind(self, doors: list[socket.socket]) -> list[tuple[socket.socket, web.Application]]:
+    def _behind(self, doors: list[socket.socket]) -> list[tuple[socket.socket, server.Runner]]:
         settings, told = self.settings, self.metrics.request
         voices = self.voices()
         operations = native.operations(self.readiness, self.exposition)
         each = [[*voices, operations]] if len(doors) == 1 else [voices, [operations]]
         behind = zip(doors, each, strict=True)
-        return [(door, server.application(those, settings.max_body_bytes, told)) for door, those in behind]
+        grace_s = settings.grace_ms / 1000
+        return [(door, server.runner(those, settings.max_body_bytes, grace_s, told)) for door, those in behind]
 
-    async def _serve(self, door: socket.socket, app: web.Application) -> web.AppRunner:
-        app.on_shutdown.append(lambda _app: self.feed.close())  # open streams would double the shutdown
-        running = server.runner(app, self.settings.grace_ms / 1000)
+    async def _serve(self, door: socket.socket, running: server.Runner) -> server.Runner:
+        running.app.on_shutdown.append(lambda _app: self.feed.close())  # open streams would double the shutdown
         await running.setup()
         await web.SockSite(running, door, backlog=1024).start()
         return running
 
-    async def _leave(self, runners: list[web.AppRunner], sweeping: "asyncio.Future[None] | None") -> None:
+    async def _leave(self, runners: list[server.Runner], sweeping: "asyncio.Future[None] | None") -> None:
         """Not ready first; then what is under way ends; then the links."""
         self.readiness.draining = True
         self.stopping.set()

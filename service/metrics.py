@@ -39,6 +39,7 @@ class Metrics(Watch):
         self.live = Gauge("tokenlife_tokens", "Tokens kept, by state.", ["state"], registry=registry)
         self.backlog = Gauge("tokenlife_due_backlog", "Tokens that are due and not yet swept.", registry=registry)
         self.events = Gauge("tokenlife_events_kept", "Events that can still be read.", registry=registry)
+        self._inc: dict[tuple[str, str], Callable[[], None]] = {}
         self._observe: dict[tuple[str, str, int], Callable[[float], None]] = {}
 
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
@@ -58,7 +59,11 @@ class Metrics(Watch):
         self.errors.labels(kind).inc()
 
     def verdict(self, verb: str, outcome: str) -> None:
-        self.verdicts.labels(verb, outcome).inc()
+        # Looking up a child by its labels costs four times what counting does.
+        inc = self._inc.get((verb, outcome))
+        if inc is None:
+            inc = self._inc[verb, outcome] = self.verdicts.labels(verb, outcome).inc
+        inc()
 
     def swept(self, marked: int, rescored: int, purged: int, evicted: int, lags_ms: list[int]) -> None:
         for what, number in (("marked", marked), ("rescored", rescored), ("purged", purged), ("evicted", evicted)):

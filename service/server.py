@@ -49,57 +49,71 @@ class Connection(web.RequestHandler):
 
 
 class Server(web.Server):
-    def __init__(self, plain: web.Server) -> None:
-        super().__init__(plain.request_handler, request_factory=plain.request_factory, **plain._kwargs)  # noqa: SLF001
+    """Every request comes here first, whichever voice answers it."""
+
+    def __init__(self, plain: web.Server, edge: "Edge") -> None:
+        super().__init__(edge.handle, request_factory=plain.request_factory, **plain._kwargs)  # noqa: SLF001
 
     def __call__(self) -> web.RequestHandler:
         return Connection(self, loop=self._loop, **self._kwargs)
 
 
 class Runner(web.AppRunner):
-    """aiohttp's runner with our server."""
+    """aiohttp's runner with our server in front of the application."""
+
+    def __init__(self, app: web.Application, edge: "Edge", grace_s: float) -> None:
+        super().__init__(app, access_log=None, keepalive_timeout=KEEPALIVE_S, shutdown_timeout=grace_s)
+        self._edge = edge
 
     async def _make_server(self) -> Any:
-        return Server(await super()._make_server())
+        return Server(await super()._make_server(), self._edge)
 
 
-def application(voices: Sequence[Voice], max_body_bytes: int, told: Told) -> web.Application:
+class Edge:
+    """Hot routes are looked up here, before the router; all others are the application's."""
+
+    def __init__(self, app: web.Application, voices: Sequence[Voice], told: Told) -> None:
+        self._app, self._voices, self._told = app, voices, told
+        self._hot = {
+            (route.method, route.path): route.handler for voice in voices for route in voice.routes if route.hot
+        }
+        self._start, self._numbers = secrets.token_hex(4), count(1)
+
+    async def handle(self, request: Any) -> web.StreamResponse:
+        began = time.perf_counter()
+        given = request.headers.get("X-Request-Id")
+        id_ = given if given and REQUEST_ID.fullmatch(given) else f"{self._start}-{next(self._numbers):x}"
+        hot = self._hot.get((request.method, request.path))
+        if hot is not None and "Expect" in request.headers:
+            hot = None
+        try:
+            if hot is not None:
+                response = await hot(request)
+            else:
+                request["id"] = id_
+                response = await self._app._handle(request)  # noqa: SLF001
+        except Exception as error:  # the one place where every fault becomes its voice's answer
+            response = self._voice_of(request.path).render(error, request)
+        if not response.prepared:
+            response.headers["X-Request-Id"] = id_
+        template = request.path if hot is not None else _template(request)
+        self._told(request.method, template, response.status, time.perf_counter() - began)
+        return response
+
+    def _voice_of(self, path: str) -> Voice:
+        return next((voice for voice in self._voices[1:] if voice.owns(path)), self._voices[0])
+
+
+def runner(voices: Sequence[Voice], max_body_bytes: int, grace_s: float, told: Told) -> Runner:
     """All routes of all voices.  The first voice also speaks where no other does."""
-    app = web.Application(client_max_size=max_body_bytes, middlewares=[_edge(voices, told)])
+    app = web.Application(client_max_size=max_body_bytes)
     for voice in voices:
         for route in voice.routes:
             if route.method == "GET":
                 app.router.add_get(route.path, route.handler)
             else:
                 app.router.add_route(route.method, route.path, route.handler)
-    return app
-
-
-def runner(app: web.Application, grace_s: float) -> Runner:
-    return Runner(app, access_log=None, keepalive_timeout=KEEPALIVE_S, shutdown_timeout=grace_s, handle_signals=False)
-
-
-def _edge(voices: Sequence[Voice], told: Told) -> Any:
-    start, numbers = secrets.token_hex(4), count(1)
-
-    def voice_of(path: str) -> Voice:
-        return next((voice for voice in voices[1:] if voice.owns(path)), voices[0])
-
-    @web.middleware
-    async def edge(request: web.Request, handler: Any) -> web.StreamResponse:
-        began = time.perf_counter()
-        given = request.headers.get("X-Request-Id", "")
-        request["id"] = id_ = given if REQUEST_ID.fullmatch(given) else f"{start}-{next(numbers):x}"
-        try:
-            response: web.StreamResponse = await handler(request)
-        except Exception as error:  # the one place where every fault becomes its voice's answer
-            response = voice_of(request.path).render(error, request)
-        if not response.prepared:
-            response.headers["X-Request-Id"] = id_
-        told(request.method, _template(request), response.status, time.perf_counter() - began)
-        return response
-
-    return edge
+    return Runner(app, Edge(app, voices, told), grace_s)
 
 
 def _template(request: web.Request) -> str:

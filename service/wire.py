@@ -43,6 +43,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     status: int = 200
     grant: str | None = None
     refusals: tuple[int, ...] = ()  # statuses beside those that every call has
+    hot: bool = False  # asked before the router; the path has no variable part
     hidden: bool = False  # left out of the description
 
 

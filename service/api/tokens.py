@@ -13,6 +13,7 @@ from service.core.lifecycle import Tokens, etag
 from service.core.lists import Lists
 from service.core.replays import Replays
 from service.core.token import Change, Issued, Token
+from service.prompt import Prompt
 from service.wire import Route, answer, read_body, read_json, read_query
 
 KEY = "Idempotency-Key"
@@ -37,13 +38,13 @@ def by_text(tokens: Tokens, replays: Replays) -> list[Route]:
             raise BadInput(KEY, "must have from 1 to 255 characters")
         return created(await replays.issue(caller.id, key, await read_body(request), draft))
 
-    async def use(request: web.Request) -> web.Response:
+    async def use(request: web.Request) -> web.StreamResponse:
         asked = await read_json(request, views.Use)
-        return answer(view(await tokens.use(asked.token, by=caller_text(request), scopes=asked.scopes)))
+        return Prompt(view(await tokens.use(asked.token, by=caller_text(request), scopes=asked.scopes)))
 
-    async def peek(request: web.Request) -> web.Response:
+    async def peek(request: web.Request) -> web.StreamResponse:
         asked = await read_json(request, views.Subject)
-        return answer(view(await tokens.peek(asked.token, by=caller_text(request))))
+        return Prompt(view(await tokens.peek(asked.token, by=caller_text(request))))
 
     async def renew(request: web.Request) -> web.Response:
         asked = await read_json(request, views.Subject)
@@ -67,9 +68,9 @@ def by_text(tokens: Tokens, replays: Replays) -> list[Route]:
         Route(method="POST", path="/v1/tokens", handler=issue, takes=views.Issue, gives=View, status=201,
               grant=callers.ISSUE, refusals=(409, 422), summary="Issue a token; its text is in this answer only."),
         Route(method="POST", path="/v1/tokens/use", handler=use, takes=views.Use, gives=View, grant=callers.USE,
-              refusals=dead, summary="Check a token and put it back to full life, in one atomic step."),
+              hot=True, refusals=dead, summary="Check a token and put it back to full life, in one atomic step."),
         Route(method="POST", path="/v1/tokens/peek", handler=peek, takes=views.Subject, gives=View,
-              grant=callers.USE, refusals=dead, summary="Look at a token and its remaining life; changes nothing."),
+              grant=callers.USE, hot=True, refusals=dead, summary="Look at a token and its remaining life."),
         Route(method="POST", path="/v1/tokens/renew", handler=renew, takes=views.Subject, gives=View,
               grant=callers.USE, refusals=dead, summary="Put a token back to full life on request."),
         Route(method="POST", path="/v1/tokens/revoke", handler=revoke, takes=views.Subject, gives=View,
