@@ -97,9 +97,13 @@ class Settings(_Discreet, frozen=True, kw_only=True):
     ready_needs_store: Annotated[YesNo, says("Whether a lost store makes /readyz fail.")] = False
     drain_ms: Annotated[Pause, says("How long it still serves after SIGTERM, /readyz failing.")] = 0
     grace_ms: Annotated[Pause, says("How long requests under way may take to end at a stop.")] = 10_000
+    body_ms: Annotated[int, whole(100, 600_000), says("How long a request's body may take to arrive.")] = 10_000
+    heartbeat_ms: Annotated[int, whole(100, 600_000), says("The longest silence on a stream of events.")] = 15_000
     events_kept: Annotated[int, whole(1, 10_000_000), says("How many events a partition keeps.")] = 16_384
     events_used: Annotated[YesNo, says("Whether each use of a token emits an event.")] = False
-    max_body_bytes: Annotated[int, whole(1024, 16_777_216), says("The largest body that is read.")] = 131_072
+    max_body_bytes: Annotated[
+        int, whole(1024, 16_777_216), says("The largest body that is read; a batch may have 128 KiB.")
+    ] = 65_536
 
 
 class ClientSettings(_Discreet, frozen=True, kw_only=True):
@@ -146,6 +150,11 @@ def _described(field: FieldInfo, given: Mapping[str, str]) -> Setting:
     value = ("set" if text else "unset") if secret else default if text is None else text
     origin = "default" if text is None else name if given.get(name) else f"{name}_FILE"
     return Setting(name, default, _meta(field.type, "description"), secret, value, origin)
+
+
+def share_metrics(folder: str) -> None:
+    """prometheus_client asks the environment, and nothing else, where several workers keep their numbers."""
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
 
 
 def env_name(field: FieldInfo) -> str:

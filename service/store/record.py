@@ -37,48 +37,51 @@ def number(value: int | None) -> str:
     return "-" if value is None else str(value)
 
 
-def _number(word: bytes) -> int | None:
-    return None if word == b"-" else int(word)
+def _number(word: str) -> int | None:
+    return None if word == "-" else int(word)
 
 
 def decode(short: str, record: bytes, remaining: int) -> Token:
-    """The token of a record.  An active one without a life has lapsed, whether or not a sweep has marked it."""
-    line, owner, rest, *rotation = record.split(b"\n")
-    head = line.split(b" ")
-    state, deadline, ended_at, ended_by = head[0].decode(), int(head[1]), _number(head[9]), head[10].decode()
-    if state == ACTIVE and remaining == 0:
-        state, ended_at, ended_by = (REVOKED, deadline, "rotated") if rotation else (EXPIRED, deadline, "life")
-    life = _number(head[5])
+    """The token of a record.  An active one without a life has lapsed, whether or not a sweep has marked it.
+
+    Each use runs this once; the order of the words is that of the prelude.
+    """
+    line, owner, rest, *rotation = record.decode().split("\n")
+    (state, deadline, last, uses, sequence_word, life_word, ceiling, most, flags_, ended_at_word, ended_by_word,
+     tenant, kind, *scopes) = line.split(" ")  # fmt: skip
+    deadline_ms, life, sequence = int(deadline), _number(life_word), int(sequence_word)
+    ended_at, ended_by = _number(ended_at_word), None if ended_by_word == "-" else ended_by_word
+    if remaining == 0 and state == ACTIVE:
+        state, ended_at, ended_by = (REVOKED, deadline_ms, "rotated") if rotation else (EXPIRED, deadline_ms, "life")
     words = _words.decode(rest)
-    successor = rotation[0].split(b" ") if rotation else None
-    sequence = int(head[4])
+    rotated_to, _, successor = rotation[0].partition(" ") if rotation else ("", "", "")
     return Token(
         id=dashed(short),
+        tenant=tenant,
+        owner=owner,
+        type=kind,
         state=state,
-        deadline_at_ms=deadline or None,
-        last_used_at_ms=int(head[2]),
-        uses=int(head[3]),
         sequence=sequence,
         created_at_ms=sequence // TICKS,
         # A server clock stepped back shows a PTTL above the full life.
         remaining_ms=None if remaining < 0 else remaining if life is None else min(remaining, life),
         life_ms=life,
-        ceiling_at_ms=_number(head[6]),
-        max_uses=_number(head[7]),
-        sliding=b"s" in head[8],
-        refreshable=b"r" in head[8],
+        deadline_at_ms=deadline_ms or None,
+        ceiling_at_ms=_number(ceiling),
+        last_used_at_ms=int(last),
+        uses=int(uses),
+        max_uses=_number(most),
+        sliding="s" in flags_,
+        refreshable="r" in flags_,
+        scopes=tuple(scopes),
         ended_at_ms=ended_at,
-        ended_by=None if ended_by == "-" else ended_by,
-        tenant=head[11].decode(),
-        type=head[12].decode(),
-        scopes=tuple(word.decode() for word in head[13:]),
-        owner=owner.decode(),
+        ended_by=ended_by,
         description=words.description,
         metadata=words.metadata,
         sealed=words.sealed,
         rotated_from=words.rotated_from,
-        rotated_to=dashed(successor[0].decode()) if successor else None,
-        successor=successor[1].decode() if successor else None,
+        rotated_to=dashed(rotated_to) if rotation else None,
+        successor=successor or None,
     )
 
 
