@@ -15,6 +15,7 @@
 local RETENTION, EVENTS_KEPT = tonumber(ARGV[1]), ARGV[2]
 local MOMENT = 1000000000000 -- ms; a ceiling below this is a duration from now
 local IN_PLACE = 7 -- where the deadline begins in an active record: after 'active '
+local CHANGING = 38 -- bytes of deadline, last use and uses
 local TICKS = 2048 -- sequence numbers in a millisecond; keeps them exact in a double until the year 2109
 
 local HEAD = '^(%a+) (%d+) (%d+) (%d+) (%d+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+)([^\n]*)\n([^\n]*)\n([^\n]*)(.*)$'

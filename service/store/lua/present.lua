@@ -1,30 +1,32 @@
 -- present: many tokens in one call.  'use' checks and renews, 'peek' only checks, 'look' also shows final ones.
 --
 -- KEYS  a partition's due (on a cluster: of the one partition that all ids share)
--- ARGV  .. .. used, then one a presentation: "verb caller grant subject count scope scope ..."
---       used: '1' emits an event per use.  caller '-': the holder alone; else its token is used first and must be of
---       type service and hold the grant, and the subject must be of its tenant.  subject '-': only the caller.
---       count: how many callers wait for this one answer
+-- ARGV  .. .. used presentations
+--       used: '1' emits an event per use.  presentations: a line each, "verb caller grant subject count scope scope ..."
+--       caller '-': the holder alone; else its token is used first and must be of type service and hold the grant,
+--       and the subject must be of its tenant.  subject '-': only the caller.  count: how many wait for this answer
 -- gives for each: word, remaining (-1: for ever), record.  word 'ok' may be followed by how many of the count
 --       succeeded; a caller's refusal begins with 'caller '.  Refused presentations change nothing.
 
-local SHORT = '^(%a+) (%d+) %d+ (%d+) %d+ (%S+) (%S+) (%S+) (%S+) %S+ %S+ (%S+) (%S+)([^\n]*)\n[^\n]*\n[^\n]*(\n?)'
+local REST = '^ %d+ (%S+) (%S+) (%S+) (%S+) %S+ %S+ (%S+) (%S+)([^\n]*)' -- from the sequence on
 local NOTHING = { record = false, remaining = 0 }
-local seen, touched, answers = {}, {}, {}
+local NOW = whole(now)
+local seen, touched = {}, {}
 
 -- Each token is looked up once, however often it is presented in this call.
 local function lookup(id)
   local token = seen[id]
   if token then return token end
-  token = { id = id, record = redis.call('GET', key('t', id)), word = 'unknown', remaining = 0, spent = 0 }
+  local record = redis.call('GET', key('t', id))
+  token = { id = id, record = record, word = 'unknown', remaining = 0, spent = 0 }
   seen[id] = token
-  if not token.record then return token end
-  local rotated
-  token.word, token.deadline, token.uses, token.life, token.ceiling, token.most, token.flags, token.tenant, token.type,
-    token.scopes, rotated = string.match(token.record, SHORT)
+  if not record then return token end
+  token.word = string.match(record, '^%a+')
+  token.life, token.ceiling, token.most, token.flags, token.tenant, token.type, token.scopes =
+    string.match(record, REST, #token.word + CHANGING + 2)
   if token.word == 'active' then
     local left = remaining(id)
-    token.word = left and 'ok' or lapsed(rotated)
+    token.word = left and 'ok' or lapsed(parse(id, record).rotation)
     token.remaining = left or 0
   end
   return token
@@ -39,9 +41,11 @@ local function covers_all(token, scopes)
   return true
 end
 
+local function uses_of(token) return tonumber(string.sub(token.record, IN_PLACE + 29, IN_PLACE + CHANGING)) end
+
 -- How many of these uses the token still has; they are written down at the end, once per token.
 local function spend(token, count)
-  if token.most ~= '-' then count = math.min(count, token.most - token.uses - token.spent) end
+  if token.most ~= '-' then count = math.min(count, token.most - uses_of(token) - token.spent) end
   if token.spent == 0 and count > 0 then touched[#touched + 1] = token end
   token.spent = token.spent + count
   return count
@@ -84,16 +88,17 @@ end
 
 -- One use, or many in this call, in one write: full life again, last use, uses.
 local function write(token)
-  local uses = token.uses + token.spent
-  local deadline = tonumber(token.deadline)
-  if string.find(token.flags, 's', 1, true) and token.remaining ~= -1 and token.life ~= '-' then
-    deadline = full_life(token.life, token.ceiling)
-    redis.call('PEXPIREAT', key('l', token.id), whole(deadline))
-    token.remaining = deadline - now
+  local uses = uses_of(token) + token.spent
+  local deadline = string.sub(token.record, IN_PLACE + 1, IN_PLACE + 13)
+  if token.remaining ~= -1 and token.life ~= '-' and string.find(token.flags, 's', 1, true) then
+    local renewed = full_life(token.life, token.ceiling)
+    deadline = whole(renewed)
+    redis.call('PEXPIREAT', key('l', token.id), deadline)
+    token.remaining = renewed - now
   end
-  local fresh = changing(deadline, now, uses)
+  local fresh = deadline .. ' ' .. NOW .. ' ' .. string.format('%010d', uses)
   redis.call('SETRANGE', key('t', token.id), IN_PLACE, fresh)
-  token.record = string.sub(token.record, 1, IN_PLACE) .. fresh .. string.sub(token.record, IN_PLACE + #fresh + 1)
+  token.record = string.sub(token.record, 1, IN_PLACE) .. fresh .. string.sub(token.record, IN_PLACE + CHANGING + 1)
   if ARGV[3] == '1' then event('used', token.id, token.record) end
   if token.most ~= '-' and uses >= tonumber(token.most) then
     local spent = parse(token.id, token.record)
@@ -102,14 +107,14 @@ local function write(token)
   end
 end
 
-for i = 4, #ARGV do
-  local word, token = answer(ARGV[i])
-  answers[i - 3] = { word, token }
+local words, tokens = {}, {}
+for presentation in string.gmatch(ARGV[4], '[^\n]+') do
+  words[#words + 1], tokens[#tokens + 1] = answer(presentation)
 end
 for _, token in ipairs(touched) do write(token) end
 
 local flat = {}
-for i, pair in ipairs(answers) do
-  flat[3 * i - 2], flat[3 * i - 1], flat[3 * i] = pair[1], pair[2].remaining, pair[2].record or ''
+for i, token in ipairs(tokens) do
+  flat[3 * i - 2], flat[3 * i - 1], flat[3 * i] = words[i], token.remaining, token.record or ''
 end
 return flat
