@@ -138,7 +138,8 @@ class Service:
     def voices(self) -> list[Voice]:
         """Ours first: it also speaks where no other does."""
         replays = Replays(self.shelf, self.tokens)
-        return [native.voice(self.tokens, self.lists, replays, Accounts(self.shelf), self.feed)]
+        accounts, heartbeat_s = Accounts(self.shelf), self.settings.heartbeat_ms / 1000
+        return [native.voice(self.tokens, self.lists, replays, accounts, self.feed, heartbeat_s)]
 
     def _behind(self, doors: list[socket.socket]) -> list[tuple[socket.socket, server.Runner]]:
         settings, told = self.settings, self.metrics.request
@@ -146,8 +147,8 @@ class Service:
         operations = native.operations(self.readiness, self.exposition)
         each = [[*voices, operations]] if len(doors) == 1 else [voices, [operations]]
         behind = zip(doors, each, strict=True)
-        grace_s = settings.grace_ms / 1000
-        return [(door, server.runner(those, settings.max_body_bytes, grace_s, told)) for door, those in behind]
+        limits = settings.max_body_bytes, settings.body_ms / 1000, settings.grace_ms / 1000
+        return [(door, server.runner(those, *limits, told)) for door, those in behind]
 
     async def _serve(self, door: socket.socket, running: server.Runner) -> server.Runner:
         running.app.on_shutdown.append(lambda _app: self.feed.close())  # open streams would double the shutdown

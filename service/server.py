@@ -23,13 +23,15 @@ UNREADABLE = {
     "detail": "The request cannot be read as HTTP: its first line or its headers are malformed or too large.",
 }  # fmt: skip
 
+SERVER = {"Server": "tokenlife"}  # not with which versions of what it was built
+
 Told = Callable[[str, str, int, float], None]  # method, route, status, seconds
 
 
 class Connection(web.RequestHandler):
-    """One client's connection."""
+    """One client's connection.  body_s: how long the body of a request may take to arrive."""
 
-    __slots__ = ()
+    __slots__ = ("body_s",)
 
     def handle_error(
         self,
@@ -43,6 +45,7 @@ class Connection(web.RequestHandler):
         response = web.Response(
             status=status, body=msgspec.json.encode({**UNREADABLE, "status": status}),
             content_type="application/problem+json",
+            headers={"X-Request-Id": secrets.token_hex(8), "Cache-Control": "no-store", **SERVER},
         )  # fmt: skip
         response.force_close()
         return response
@@ -51,22 +54,25 @@ class Connection(web.RequestHandler):
 class Server(web.Server):
     """Every request comes here first, whichever voice answers it."""
 
-    def __init__(self, plain: web.Server, edge: "Edge") -> None:
+    def __init__(self, plain: web.Server, edge: "Edge", body_s: float) -> None:
         super().__init__(edge.handle, request_factory=plain.request_factory, **plain._kwargs)  # noqa: SLF001
+        self._body_s = body_s
 
     def __call__(self) -> web.RequestHandler:
-        return Connection(self, loop=self._loop, **self._kwargs)
+        connection = Connection(self, loop=self._loop, **self._kwargs)
+        connection.body_s = self._body_s
+        return connection
 
 
 class Runner(web.AppRunner):
     """aiohttp's runner with our server in front of the application."""
 
-    def __init__(self, app: web.Application, edge: "Edge", grace_s: float) -> None:
+    def __init__(self, app: web.Application, edge: "Edge", body_s: float, grace_s: float) -> None:
         super().__init__(app, access_log=None, keepalive_timeout=KEEPALIVE_S, shutdown_timeout=grace_s)
-        self._edge = edge
+        self._edge, self._body_s = edge, body_s
 
     async def _make_server(self) -> Any:
-        return Server(await super()._make_server(), self._edge)
+        return Server(await super()._make_server(), self._edge, self._body_s)
 
 
 class Edge:
@@ -96,6 +102,7 @@ class Edge:
             response = self._voice_of(request.path).render(error, request)
         if not response.prepared:
             response.headers["X-Request-Id"] = id_
+            response.headers.update(SERVER)
         template = request.path if hot is not None else _template(request)
         self._told(request.method, template, response.status, time.perf_counter() - began)
         return response
@@ -104,7 +111,7 @@ class Edge:
         return next((voice for voice in self._voices[1:] if voice.owns(path)), self._voices[0])
 
 
-def runner(voices: Sequence[Voice], max_body_bytes: int, grace_s: float, told: Told) -> Runner:
+def runner(voices: Sequence[Voice], max_body_bytes: int, body_s: float, grace_s: float, told: Told) -> Runner:
     """All routes of all voices.  The first voice also speaks where no other does."""
     app = web.Application(client_max_size=max_body_bytes)
     for voice in voices:
@@ -113,7 +120,7 @@ def runner(voices: Sequence[Voice], max_body_bytes: int, grace_s: float, told: T
                 app.router.add_get(route.path, route.handler)
             else:
                 app.router.add_route(route.method, route.path, route.handler)
-    return Runner(app, Edge(app, voices, told), grace_s)
+    return Runner(app, Edge(app, voices, told), body_s, grace_s)
 
 
 def _template(request: web.Request) -> str:

@@ -12,11 +12,12 @@ from typing import Any, TypeVar, cast
 
 import msgspec
 from aiohttp import web
+from aiohttp.http_exceptions import BadHttpMessage
 
 from service.core.errors import BadInput, Malformed
 
 JSON = "application/json"
-BODY_S = 10.0  # aiohttp bounds everything but the time that a body may take
+BODY_S = 10.0  # where the connection does not say: aiohttp bounds everything but the time that a body may take
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Render = Callable[[Exception, web.BaseRequest], web.Response]
@@ -68,10 +69,15 @@ def answer(value: Any, status: int = 200, headers: dict[str, str] | None = None)
 
 
 async def read_body(request: web.BaseRequest, limit: int | None = None) -> bytes:
-    """The whole body, once.  limit in bytes; None: that of the server.  Raises `HttpError` 413 and 408."""
+    """The whole body, once.  limit in bytes; None: that of the server.  Raises `HttpError` 400, 408 and 413."""
     most = limit or request.client_max_size
-    # A small body came in one piece with the headers; asking for it with a timeout would cost 6 us of 50.
-    body = request.content.read_nowait() if request.content.is_eof() else await _arriving(request, most)
+    try:
+        # A small body came in one piece with the headers; asking for it with a timeout would cost 6 us of 50.
+        body = request.content.read_nowait() if request.content.is_eof() else await _arriving(request, most)
+    except (BadHttpMessage, web.RequestPayloadError):
+        raise HttpError(400, "bad_http", "The body is not framed or encoded as its headers say.") from None
+    except ConnectionError:
+        raise HttpError(400, "body_cut", "The client left before its body was complete.") from None
     if len(body) > most:
         raise HttpError(413, "too_large", f"The body is larger than {most} bytes.")
     return body
@@ -79,13 +85,13 @@ async def read_body(request: web.BaseRequest, limit: int | None = None) -> bytes
 
 async def _arriving(request: web.BaseRequest, most: int) -> bytes:
     """What comes, up to just beyond the limit."""
-    body = bytearray()
+    body, body_s = bytearray(), getattr(request.protocol, "body_s", BODY_S)
     try:
-        async with asyncio.timeout(BODY_S):
+        async with asyncio.timeout(body_s):
             while len(body) <= most and (chunk := await request.content.readany()):
                 body += chunk
     except TimeoutError:
-        raise HttpError(408, "body_timeout", f"The body did not arrive within {BODY_S:.0f} s.") from None
+        raise HttpError(408, "body_timeout", f"The body did not arrive within {body_s:g} s.") from None
     return bytes(body)
 
 

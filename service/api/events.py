@@ -1,7 +1,8 @@
 """`GET /v1/events`: what happened, as CloudEvents 1.0, by page, by long poll, or as a stream (SSE)."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
@@ -13,18 +14,20 @@ from service.api.asked import caller_text
 from service.api.problems import problem
 from service.api.views import View, Wire, view
 from service.core import callers
-from service.core.errors import BadInput, CallerRefused, Gone, Refusal, Unavailable
+from service.core.callers import Caller
+from service.core.errors import BadInput
 from service.core.events import KINDS, START, Event, Feed, Places, Wanted, read_cursor
 from service.core.lifecycle import Tokens
 from service.wire import Route, answer, read_query
 
 HEARTBEAT_S = 15.0  # below the idle limits of the usual proxies (30 s and more)
-STUCK_S = 10.0  # a reader that takes nothing for so long is cut off; it resumes by its last id
+HEARTBEAT = b": still here\n\n"
 TYPE = "tokenlife.token."
 SSE = "text/event-stream"
 STREAM = {"Content-Type": SSE, "Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # nginx buffers otherwise
 
 Check = Callable[[], Awaitable[object]]
+Following = AsyncGenerator[list[tuple[Event, Places]], None]
 
 
 class EventData(View, kw_only=True):
@@ -73,34 +76,35 @@ def cloud_event(event: Event) -> CloudEvent:
     return CloudEvent(event.id, TYPE + event.kind, event.token.id, time, data)
 
 
-def routes(tokens: Tokens, feed: Feed) -> list[Route]:
+def routes(tokens: Tokens, feed: Feed, heartbeat_s: float = HEARTBEAT_S) -> list[Route]:
     """One call, two forms: JSON, or a stream when the client accepts text/event-stream."""
 
-    async def place(after: str | None, otherwise: Literal["start", "now"]) -> Places:
+    async def place(after: str | None, otherwise: Literal["start", "now"], field: str = "after") -> Places:
         after = after or otherwise
         if after == "now":
             return await feed.now()
-        return Places((START,) * feed.partitions) if after == "start" else read_cursor(after, feed.partitions)
+        return Places((START,) * feed.partitions) if after == "start" else read_cursor(after, feed.partitions, field)
+
+    async def allowed(request: web.Request) -> Caller:
+        return await tokens.authorize(caller_text(request), callers.EVENTS)
 
     async def events(request: web.Request) -> web.StreamResponse:
-        caller = await tokens.authorize(caller_text(request), callers.EVENTS)
+        caller = await allowed(request)
         asked = read_query(request, EventsQuery)
         kind = asked.type and asked.type.removeprefix(TYPE)
         if kind not in (None, *KINDS):
             raise BadInput("type", f"must be one of {', '.join(KINDS)}")
         everything = caller.is_admin and asked.tenant is None
         wanted = Wanted(tenant=None if everything else caller.acts_for(asked.tenant), owner=asked.owner, kind=kind)
-        if SSE in request.headers.get("Accept", ""):
-            after = await place(request.headers.get("Last-Event-ID") or asked.after, "now")
-            return await stream(
-                request, feed, after, wanted, lambda: tokens.authorize(caller_text(request), callers.EVENTS)
-            )
+        if SSE in request.headers.get("Accept", "") and request.method == "GET":  # a HEAD would never end
+            last = request.headers.get("Last-Event-ID")
+            after = await place(last or asked.after, "now", "Last-Event-ID" if last else "after")
+            await feed.read(after, wanted, 1)  # a cursor that was trimmed away is still a plain 410 here
+            return await stream(request, feed.follow(after, wanted, heartbeat_s), heartbeat_s, lambda: allowed(request))
         after = await place(asked.after, "start")
         found, after = await feed.read(after, wanted, asked.limit)
         if not found and asked.wait_ms:
-            async for chunk in feed.follow(after, wanted, asked.wait_ms / 1000):
-                found, after = [event for event, _ in chunk], chunk[-1][1] if chunk else after
-                break
+            found, after = await first(feed.follow(after, wanted, asked.wait_ms / 1000), after, asked.limit)
         return answer(EventsView([cloud_event(event) for event in found], after.cursor()))
 
     return [
@@ -110,31 +114,52 @@ def routes(tokens: Tokens, feed: Feed) -> list[Route]:
     ]  # fmt: skip
 
 
-async def stream(request: web.Request, feed: Feed, after: Places, wanted: Wanted, allowed: Check) -> web.StreamResponse:
+async def first(following: Following, after: Places, limit: int) -> tuple[Sequence[Event], Places]:
+    """The first that comes, up to the limit, and the cursor behind it."""
+    async with aclosing(following) as chunks:
+        async for chunk in chunks:
+            if chunk:
+                return [event for event, _ in chunk[:limit]], chunk[:limit][-1][1]
+            break
+    return [], after
+
+
+async def stream(request: web.Request, following: Following, heartbeat_s: float, allowed: Check) -> web.StreamResponse:
     """Ends with the service, with the client, or when the client takes nothing or may no longer read.
 
-    `allowed` uses the caller's token again every HEARTBEAT_S: an open stream does not outlive a revocation.
+    heartbeat_s: the longest silence; a client that takes nothing for as long is cut off, and resumes by its last id.
+    `allowed` uses the caller's token again as often: an open stream does not outlive a revocation.
     """
-    await feed.read(after, wanted, 1)  # a cursor that was trimmed away is still a plain 410 here
     response = web.StreamResponse(headers={**STREAM, "X-Request-Id": request["id"]})
     await response.prepare(request)
     loop = asyncio.get_running_loop()
     checked = loop.time()
     try:
-        async for chunk in feed.follow(after, wanted, HEARTBEAT_S):
-            if loop.time() - checked >= HEARTBEAT_S:
-                await allowed()
-                checked = loop.time()
-            async with asyncio.timeout(STUCK_S):
-                await response.write(b"".join(map(message, chunk)) or b": still here\n\n")
+        async with aclosing(following) as chunks:
+            async for chunk in chunks:
+                if loop.time() - checked >= heartbeat_s:
+                    await allowed()
+                    checked = loop.time()
+                if not await taken(request, response, b"".join(map(message, chunk)) or HEARTBEAT, heartbeat_s):
+                    break
+    except Exception as error:  # also a fault of ours: the status is sent, so all that is left is to say it here
+        end = b"event: end\ndata: " + msgspec.json.encode(problem(error).members()) + b"\n\n"
+        await taken(request, response, end, heartbeat_s)
+    return response
+
+
+async def taken(request: web.Request, response: web.StreamResponse, data: bytes, patience_s: float) -> bool:
+    """Whether the client took it.  One that does not in time is cut off: what waits for it would fill our memory."""
+    try:
+        async with asyncio.timeout(patience_s):
+            await response.write(data)
     except TimeoutError:
         if request.transport is not None:
             request.transport.abort()
-    except (Refusal, CallerRefused, Unavailable, Gone) as error:
-        await response.write(b"event: end\ndata: " + msgspec.json.encode(problem(error).members()) + b"\n\n")
+        return False
     except ConnectionError:
-        pass  # the client left
-    return response
+        return False
+    return True
 
 
 def message(item: tuple[Event, Places]) -> bytes:

@@ -10,14 +10,14 @@ from service.core.replays import Replays
 from service.wire import Route, Voice
 
 
-def voice(tokens_: Tokens, lists: Lists, replays: Replays, accounts: Accounts, feed: Feed) -> Voice:
+def voice(tokens_: Tokens, lists: Lists, replays: Replays, accounts: Accounts, feed: Feed, heartbeat_s: float) -> Voice:
     """It speaks on every path that no other voice owns."""
     routes: list[Route] = [
         *tokens.by_text(tokens_, replays),
         *tokens.by_handle(tokens_, lists),
         *holders.of_self(tokens_),
         *holders.of_owners(tokens_, accounts),
-        *events.routes(tokens_, feed),
+        *events.routes(tokens_, feed, heartbeat_s),
     ]
     routes += openapi.routes(routes)
     return Voice("native", routes, problems.render, lambda _path: True)

@@ -6,7 +6,7 @@ that was set back, writes below it.
 
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Protocol
 
 import msgspec
@@ -72,7 +72,7 @@ class Places(msgspec.Struct, frozen=True):
         return urlsafe_b64encode(msgspec.msgpack.encode([latest, *flat])).rstrip(b"=").decode()
 
 
-def read_cursor(cursor: str, partitions: int) -> Places:
+def read_cursor(cursor: str, partitions: int, field: str = "after") -> Places:
     """Raises `BadInput` for what is not a cursor of a service with as many partitions."""
     try:
         if not PLACES.fullmatch(cursor):
@@ -86,7 +86,7 @@ def read_cursor(cursor: str, partitions: int) -> Places:
         if min(ms for ms, _ in each) < 0:
             raise ValueError
     except (ValueError, msgspec.DecodeError):
-        raise BadInput("after", "is not a cursor of this service") from None
+        raise BadInput(field, "is not a cursor of this service") from None
     return Places(each)
 
 
@@ -104,7 +104,7 @@ class Feed(Protocol):
         Raises `Gone` when some of it was trimmed away.
         """
 
-    def follow(self, after: Places, wanted: Wanted, idle_s: float) -> AsyncIterator[list[tuple[Event, Places]]]:
+    def follow(self, after: Places, wanted: Wanted, idle_s: float) -> AsyncGenerator[list[tuple[Event, Places]], None]:
         """What comes, each event with the cursor behind it; an empty list after `idle_s` without any.
 
         Ends when the service does.  Raises `Gone`, and `Unavailable` when the store is away while it catches up.

@@ -5,7 +5,7 @@ once it has caught up, so that 5,000 followers cost the store no more than one.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
 from redis.asyncio import Redis
@@ -79,24 +79,30 @@ class RedisFeed:
             after = after.past(event)
         return [event for event in events[:limit] if wanted.covers(event)], after
 
-    async def follow(self, after: Places, wanted: Wanted, idle_s: float) -> AsyncIterator[list[tuple[Event, Places]]]:
+    async def follow(
+        self, after: Places, wanted: Wanted, idle_s: float
+    ) -> AsyncGenerator[list[tuple[Event, Places]], None]:
+        loop = asyncio.get_running_loop()
         self._followers += 1
         mark: int | None = None
+        told = loop.time()
         try:
             while not self._closing:
                 self._reader = self._reader or asyncio.ensure_future(self._run())
                 news, ring = self._news, self._ring
                 fresh = ring.since(mark, after) if ring else []
-                mark = ring.passed if ring and fresh is not None else None
+                mark = ring.passed if ring and fresh is not None and len(fresh) <= CHUNK else None
                 if fresh is None:
                     fresh, _ = await self.read(after, Wanted(), CHUNK)
                 chunk = []
-                for event in fresh:
+                for event in fresh[:CHUNK]:
                     after = after.past(event)
                     if wanted.covers(event):
                         chunk.append((event, after))
-                if chunk or not (fresh or await _heard(news, idle_s)):
+                # What others want is no news to this one: without a clock of its own it would hear nothing at all.
+                if chunk or not (fresh or await _heard(news, told + idle_s - loop.time())):
                     yield chunk
+                    told = loop.time()
         finally:
             self._followers -= 1
 
@@ -144,9 +150,12 @@ class RedisFeed:
         return await self._link.within(pipeline.execute())
 
 
-async def _heard(news: asyncio.Event, idle_s: float) -> bool:
+async def _heard(news: asyncio.Event, seconds: float) -> bool:
+    """False once the time is over, news or not."""
+    if seconds <= 0:
+        return False
     try:
-        await asyncio.wait_for(news.wait(), idle_s)
+        await asyncio.wait_for(news.wait(), seconds)
     except TimeoutError:
         return False
     return True
