@@ -13,7 +13,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -26,6 +26,7 @@ from service.store.embedded import Embedded, EmbeddedError, data_secret
 
 LOOK_S = 0.05  # between two looks at the children
 YOUNG_S = 1.0  # one that dies younger is replaced after a pause of as long, so that a broken start does not spin
+STOPS = (signal.SIGTERM, signal.SIGINT)
 PR_SET_PDEATHSIG = 1
 WRONG = 3  # the exit code of a worker that cannot work with this store: replacing it would not help
 
@@ -47,7 +48,7 @@ def serve(settings: Settings) -> int:
             return 1
         banner = _banner(settings, doors, embedded, made)
         if embedded is None and settings.workers == 1:
-            return _work(settings, start, doors, lambda: print(banner, flush=True))
+            return 1 if _work(settings, start, doors, banner) else 0
         return Crew(settings, start, doors, banner, embedded).run()
 
 
@@ -69,18 +70,23 @@ class Doors:
 
     def __init__(self, settings: Settings, stack: contextlib.ExitStack) -> None:
         self._host, self._stack = settings.host, stack
-        self._held = [self._bind(port) for port in (settings.port, settings.ops_port) if port is not None]
+        self._held = [self._hold(port) for port in (settings.port, settings.ops_port) if port is not None]
         self.ports: list[int] = [door.getsockname()[1] for door in self._held]
 
     def open(self) -> list[socket.socket]:
         """For this process: the one for requests, then the one for operations if it is apart."""
         return [self._bind(port) for port in self.ports]
 
-    def _bind(self, port: int) -> socket.socket:
+    def _hold(self, port: int) -> socket.socket:
+        # Sharing would also let a second service in, and the kernel would give each of them half of the requests.
+        self._bind(port, shared=False).close()
+        return self._bind(port)
+
+    def _bind(self, port: int, *, shared: bool = True) -> socket.socket:
         door = socket.socket(socket.AF_INET6 if ":" in self._host else socket.AF_INET, socket.SOCK_STREAM)
         self._stack.enter_context(door)
         door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, shared)
         try:
             door.bind((self._host, port))
         except OSError as error:
@@ -90,68 +96,95 @@ class Doors:
 
 
 class Crew:
-    """The workers, and the embedded store if there is one."""
+    """The workers, and the embedded store if there is one.  Each has a place; one that dies leaves it vacant."""
 
     def __init__(self, settings: Settings, start: Start, doors: Doors, banner: str, embedded: Embedded | None) -> None:
         self._settings, self._start, self._doors, self._embedded = settings, start, doors, embedded
         self._banner = banner
-        self._born: dict[int, float] = {}  # by process id
-        self._stopping = False
+        self._born: dict[int, tuple[int, float]] = {}  # by process id: its place, and when
+        self._vacant = dict.fromkeys(range(settings.workers), 0.0)  # by place: when to fill it
+        self._stopping = self._told = False
         self._code = 0
 
     def run(self) -> int:
-        for which in (signal.SIGTERM, signal.SIGINT):
+        for which in STOPS:
             signal.signal(which, self._stop)
-        for number in range(self._settings.workers):
-            self._fork(self._banner if number == 0 else None)
-        while self._born:
+        while self._born or not self._stopping:
+            if self._stopping:
+                self._tell()
+            else:
+                self._fill()
             time.sleep(LOOK_S)
             for pid in list(self._born):
                 self._look_at(pid)
-            if self._embedded is not None and not self._stopping and not self._embedded.running:
-                log.error("the embedded store died and is started again")
-                self._embedded.start()
+            if self._embedded is not None and not self._stopping:
+                self._revive(self._embedded)
         return self._code
 
     def _stop(self, *_: object) -> None:
-        self._stopping = True
-        for pid in self._born:
+        self._stopping = True  # no more in a handler: the loop may be anywhere
+
+    def _tell(self) -> None:
+        """Once: a second SIGTERM would cut a worker short that is about to end."""
+        for pid in () if self._told else self._born:
             os.kill(pid, signal.SIGTERM)
+        self._told = True
+
+    def _fill(self) -> None:
+        for place, when in list(self._vacant.items()):
+            if when <= time.monotonic():
+                del self._vacant[place]
+                self._fork(place)
 
     def _look_at(self, pid: int) -> None:
         done, status = os.waitpid(pid, os.WNOHANG)
         if not done:
             return
-        born, code = self._born.pop(pid), os.waitstatus_to_exitcode(status)
-        if code == WRONG and not self._stopping:
-            self._code = 1
-            self._stop()
-        elif not self._stopping:
+        (place, born), code = self._born.pop(pid), os.waitstatus_to_exitcode(status)
+        young = time.monotonic() - born < YOUNG_S
+        self._vacant[place] = time.monotonic() + (YOUNG_S if young else 0)
+        if self._stopping:
+            self._code = self._code or int(code not in (0, -signal.SIGTERM))  # the latter was still starting
+        elif code == WRONG:
+            self._code, self._stopping = 1, True
+        else:
             log.error("a worker died and is replaced", extra={"pid": pid, "exit_code": code})
-            time.sleep(YOUNG_S if time.monotonic() - born < YOUNG_S else 0)
-            self._fork(None)
-        elif code != 0:
-            self._code = 1
 
-    def _fork(self, banner: str | None) -> None:
-        parent, pid = os.getpid(), os.fork()
-        if pid:
-            self._born[pid] = time.monotonic()
+    def _revive(self, embedded: Embedded) -> None:
+        if embedded.running:
             return
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, signal.SIG_DFL)
+        log.error("the embedded store died and is started again")
+        try:
+            embedded.start()
+        except EmbeddedError as error:
+            sys.stderr.write(f"tokenlife: {error}\n")
+            self._code, self._stopping = 1, True
+
+    def _fork(self, place: int) -> None:
+        # A signal that comes before the child has handlers of its own waits until it has.
+        parent, before = os.getpid(), signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
+        pid = os.fork()
+        if pid:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            self._born[pid], self._banner = (place, time.monotonic()), ""
+            return
         code = 1
         try:
+            for number in STOPS:
+                signal.signal(number, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
             _die_with(parent)
-            code = _work(self._settings, self._start, self._doors, lambda: banner and print(banner, flush=True))
+            code = _work(self._settings, self._start, self._doors, self._banner)
+        except Exception as error:  # whatever it is: nobody else would tell
+            log.critical("a worker ends by a fault", exc_info=error)
         finally:
             os._exit(code)
 
 
-def _work(settings: Settings, start: Start, doors: Doors, on_ready: Callable[[], object]) -> int:
+def _work(settings: Settings, start: Start, doors: Doors, banner: str) -> int:
     """One process that serves; its exit code."""
     try:
-        uvloop.run(Service.serve(settings, start, doors.open(), on_ready))
+        uvloop.run(Service.serve(settings, start, doors.open(), lambda: banner and print(banner, flush=True)))
     except WrongStore as error:
         sys.stderr.write(f"tokenlife: {error}\n")
         return WRONG
