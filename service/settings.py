@@ -101,6 +101,8 @@ class Settings(_Discreet, frozen=True, kw_only=True):
     heartbeat_ms: Annotated[int, whole(100, 600_000), says("The longest silence on a stream of events.")] = 15_000
     events_kept: Annotated[int, whole(1, 10_000_000), says("How many events a partition keeps.")] = 16_384
     events_used: Annotated[YesNo, says("Whether each use of a token emits an event.")] = False
+    sarus_per_second: Annotated[int, whole(0, 1000), says("Calls a second of one to each of Sarus; 0: any number.")] = 0
+    onespan_life_ms: Annotated[Life, says("The life of a session creation token of OneSpan.")] = 86_400_000
     max_body_bytes: Annotated[
         int, whole(1024, 16_777_216), says("The largest body that is read; a batch may have 128 KiB.")
     ] = 65_536

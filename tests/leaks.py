@@ -12,7 +12,7 @@ import redis
 
 CHUNK = 500  # keys a round trip
 NEVER, GONE = -1, -2  # what PEXPIRETIME says
-KINDS = {"l", "t", "due", "i", "o", "ev", "n", "a", "k"}
+KINDS = {"l", "t", "due", "i", "o", "ev", "n", "a", "k", "p"}
 STATES = {"active", "expired", "revoked", "consumed"}
 
 
@@ -80,6 +80,21 @@ class Scan:
     def _count(self, name: str) -> dict[str, int]:
         found = {field.decode(): int(value) for field, value in self.store.hgetall(name).items()}
         return {field: number for field, number in found.items() if number and field != "sequence"}
+
+
+def dump(store: "redis.Redis") -> dict[str, tuple[object, int]]:
+    """Every key with its content and the moment at which it expires."""
+    readers: dict[bytes, Any] = {
+        b"string": store.get,
+        b"hash": store.hgetall,
+        b"zset": lambda name: store.zrange(name, 0, -1, withscores=True),
+        b"stream": store.xrange,
+    }
+    plain: Any = store
+    return {
+        name.decode(): (readers[plain.type(name)](name), plain.execute_command("PEXPIRETIME", name))
+        for name in plain.scan_iter(count=1000)
+    }
 
 
 def check(store: "redis.Redis") -> None:

@@ -13,6 +13,7 @@ tl:{07}:n                            hash    `sequence`, and how many tokens are
 tl:{07}:n:<tenant>                   hash    `<type>:<state>` -> how many
 tl:{07}:a:<tenant>:<username>        string  the argon2 hash of an account's password
 tl:{07}:k:<digest>                   string  the answer to an idempotent request; has a TTL
+tl:{07}:p:<digest>                   string  when the next of those that may come so often has its turn; has a TTL
 tl:partitions                        string  how many partitions there are, fixed at first start
 """
 
@@ -41,6 +42,10 @@ def account(partition: int, tenant: str, username: str) -> str:
 
 def replay(partition: int, digest: str) -> str:
     return f"{tag(partition)}k:{digest}"
+
+
+def pace(partition: int, digest: str) -> str:
+    return f"{tag(partition)}p:{digest}"
 
 
 def short(handle: str) -> str:

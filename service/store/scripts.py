@@ -9,6 +9,7 @@ from redis.commands.core import AsyncScript
 
 VERBS = (
     "issue", "present", "renew", "revoke", "revoke_owner", "rotate", "amend", "sweep", "page", "count", "stats",
+    "pace",
 )  # fmt: skip
 
 # Redis 7 and later: without it a full store would fail a use between its two writes.  Issuing stays refused.

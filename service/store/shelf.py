@@ -1,4 +1,4 @@
-"""The small things beside the tokens: accounts, and answers kept for idempotent requests."""
+"""The small things beside the tokens: accounts, answers kept for idempotent requests, and whose turn it is."""
 
 from collections.abc import Awaitable
 from typing import cast
@@ -9,7 +9,7 @@ from service.store.link import Link
 
 
 class Shelf:
-    """Implements `service.core.accounts.AccountStore` and `service.core.replays.ReplayStore`."""
+    """Implements `AccountStore`, `ReplayStore` and `PaceStore` of the core."""
 
     def __init__(self, link: Link, partitions: int) -> None:
         self._link, self._partitions = link, partitions
@@ -36,6 +36,10 @@ class Shelf:
     async def settle(self, digest: str, value: bytes) -> None:
         await self._link.within(self._link.redis.set(self._replay(digest), value, xx=True, keepttl=True))
 
+    async def turn(self, digest: str, per_second: int) -> int:
+        wait_ms: int = await self._link.run("pace", keys.pace(self._spread(digest), digest), per_second)
+        return wait_ms
+
     def _redis_get(self, key: str) -> Awaitable[bytes | None]:
         return cast(Awaitable[bytes | None], self._link.redis.get(key))  # this client decodes nothing
 
@@ -43,4 +47,7 @@ class Shelf:
         return keys.account(partition_of(tenant, username, self._partitions), tenant, username)
 
     def _replay(self, digest: str) -> str:
-        return keys.replay(int(digest[:8], 16) % self._partitions, digest)
+        return keys.replay(self._spread(digest), digest)
+
+    def _spread(self, digest: str) -> int:
+        return int(digest[:8], 16) % self._partitions
