@@ -52,9 +52,9 @@ class Tokens:
         """Checks a token and puts it back to full life.  Raises a `Refusal`, and then changed nothing."""
         return await self._present("use", text, by, callers.USE, scopes)
 
-    async def peek(self, text: str | None, *, by: By = HOLDER) -> Token:
+    async def peek(self, text: str | None, *, by: By = HOLDER, scopes: tuple[str, ...] = ()) -> Token:
         """Looks at a token; changes nothing.  Raises a `Refusal`."""
-        return await self._present("peek", text, by, callers.USE)
+        return await self._present("peek", text, by, callers.USE, scopes)
 
     async def many(self, verb: str, texts: Sequence[str], by: str | None) -> list[Token | Exception]:
         """use, peek or revoke of up to 1,000 texts in one round trip; a refusal stands in its token's place."""
