@@ -1,6 +1,6 @@
 """Our own voice, whole: the list of its routes on one screen."""
 
-from service.api import events, health, holders, openapi, problems, tokens
+from service.api import events, gateways, health, holders, oauth, openapi, problems, tokenreview, tokens
 from service.api.health import Exposition, Readiness
 from service.core.accounts import Accounts
 from service.core.events import Feed
@@ -10,7 +10,10 @@ from service.core.replays import Replays
 from service.wire import Route, Voice
 
 
-def voice(tokens_: Tokens, lists: Lists, replays: Replays, accounts: Accounts, feed: Feed, heartbeat_s: float) -> Voice:
+def voice(
+    tokens_: Tokens, lists: Lists, replays: Replays, accounts: Accounts, feed: Feed, heartbeat_s: float,
+    cookie_name: str, public_url: str | None,
+) -> Voice:  # fmt: skip
     """It speaks on every path that no other voice owns."""
     routes: list[Route] = [
         *tokens.by_text(tokens_, replays),
@@ -18,6 +21,9 @@ def voice(tokens_: Tokens, lists: Lists, replays: Replays, accounts: Accounts, f
         *holders.of_self(tokens_),
         *holders.of_owners(tokens_, accounts),
         *events.routes(tokens_, feed, heartbeat_s),
+        *oauth.routes(tokens_, public_url),
+        *gateways.routes(tokens_, cookie_name),
+        *tokenreview.routes(tokens_),
     ]
     routes += openapi.routes(routes)
     return Voice("native", routes, problems.render, lambda _path: True)

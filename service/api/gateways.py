@@ -1,0 +1,154 @@
+"""`/gateway/use` and `/gateway/peek`: what a gateway asks before it lets a request through.
+
+Any method, any tail of the path: gateways hand on what their clients chose.  Query and body are never read, and no
+identity is believed that came with the request.  An answer is a verdict or no 200: a gateway takes any 200 for yes.
+"""
+
+import re
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Protocol
+from urllib.parse import quote
+
+import msgspec
+from aiohttp import web
+
+from service.api import problems
+from service.core.errors import Malformed, Missing, Refusal, Unavailable
+from service.core.lifecycle import Tokens
+from service.core.rules import SCOPE, SCOPES
+from service.core.token import Token
+from service.wire import HttpError, Route
+
+PREFIX = "/gateway/"
+VERBS = ("use", "peek")
+NOBODYS = ('"',)  # not of the form of a scope, so no token has it
+SPLIT = re.compile(r"[\s,]+")  # what joins two header lines into one puts a comma between them
+BARE = "!\"#$&'()*+,-./:;<=>?@[\\]^_`{|}~"  # printable and itself; '%' is not, so decoding gives back what was encoded
+CHALLENGE = {401: 'Bearer error="invalid_token"', 403: 'Bearer error="insufficient_scope"'}  # RFC 6750 section 3.1
+
+
+class Headers(Protocol):
+    """Of a request; names in any case, every line of its own."""
+
+    def getall(self, key: str, default: Sequence[str]) -> Sequence[str]: ...
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """What a gateway is told, over whatever protocol it asked."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = b""
+
+
+AnswerFor = Callable[[web.BaseRequest], Awaitable[web.Response]]
+
+
+def verb_of(path: str) -> str | None:
+    """The verb that a path asks for, as it came and without its query: what is encoded is nobody's verb."""
+    verb = path.removeprefix(PREFIX).partition("/")[0]
+    return verb if path.startswith(PREFIX) and verb in VERBS else None
+
+
+async def judge(tokens: Tokens, verb: str, headers: Headers, cookie_name: str) -> Verdict:
+    """The verdict about the token of a request."""
+    ask = tokens.use if verb == "use" else tokens.peek
+    try:
+        return Verdict(200, identity(await ask(presented(headers, cookie_name), scopes=required(headers))))
+    except (Refusal, Unavailable) as no:
+        return refused(no)
+
+
+def presented(headers: Headers, cookie_name: str) -> str | None:
+    """The token: of `Authorization: Bearer`, else of `X-Session-Token`, else of the cookie.
+
+    Two that differ are refused as malformed, as are two lines of Authorization: the gateway, or what stands behind
+    it, could believe the other one.
+    """
+    authorization = headers.getall("Authorization", ())
+    if len(authorization) > 1:
+        raise Malformed
+    scheme, _, text = "".join(authorization).partition(" ")
+    if scheme.lower() == "bearer" and text.strip():
+        return text.strip()
+    return _only(headers.getall("X-Session-Token", ())) or _only(_cookies(headers, cookie_name))
+
+
+def required(headers: Headers) -> tuple[str, ...]:
+    """The scopes of all lines of `X-Require-Scope`.  One that a client adds asks for more, never for less."""
+    asked = set(SPLIT.split(" ".join(headers.getall("X-Require-Scope", ())))) - {""}
+    if len(asked) > SCOPES or not all(map(SCOPE.fullmatch, asked)):
+        return NOBODYS
+    return tuple(sorted(asked))
+
+
+def identity(token: Token) -> dict[str, str]:
+    """All of the headers, always: one that was left out would let a client's own one through."""
+    return {
+        "X-Token-Id": token.id,
+        "X-Token-Owner": quote(token.owner, safe=BARE),
+        "X-Token-Tenant": token.tenant,
+        "X-Token-Scopes": " ".join(token.scopes),
+        "X-Token-State": token.state,
+        "X-Token-Remaining-Ms": _number(token.remaining_ms),
+        "X-Token-Expires-At-Ms": _number(token.deadline_at_ms),
+    }
+
+
+def refused(no: Refusal | Unavailable) -> Verdict:
+    """401 whatever is wrong with the token, for nginx makes a 500 of a 410, and a missing one is no fault of form."""
+    made = problems.problem(no)
+    status = made.status if made.status in (403, 503) else 401
+    headers = {"Content-Type": "application/problem+json", **made.headers}
+    if status != 503:
+        headers["X-Token-Reason"] = made.code
+        headers["WWW-Authenticate"] = "Bearer" if isinstance(no, Missing) else CHALLENGE[status]
+    return Verdict(status, headers, msgspec.json.encode({**made.members(), "status": status}))
+
+
+def answering(tokens: Tokens, cookie_name: str) -> AnswerFor:
+    """The whole of it as one function of a request; asks neither a router nor an application."""
+
+    async def answer_for(request: web.BaseRequest) -> web.Response:
+        verb = verb_of(request.rel_url.raw_path)
+        if verb is None:
+            return problems.render(HttpError(404, "not_found", "There is nothing at this path."))
+        verdict = await judge(tokens, verb, request.headers, cookie_name)
+        headers = {"Cache-Control": "no-store", **verdict.headers}
+        return web.Response(status=verdict.status, body=verdict.body, headers=headers)
+
+    return answer_for
+
+
+def routes(tokens: Tokens, cookie_name: str) -> list[Route]:
+    """Described are the plain GETs; served is every method below the prefix, `\\n` in the path included."""
+    answer_for = answering(tokens, cookie_name)
+    said = {
+        "use": "Let a request through? The token is put back to full life; the answer is in headers.",
+        "peek": "Let a request through? The token is only looked at; the answer is in headers.",
+    }
+    described = [
+        Route(method="GET", path=PREFIX + verb, handler=answer_for, refusals=(401, 403), summary=said[verb])
+        for verb in VERBS
+    ]
+    return [*described, Route(method="*", path=PREFIX + "{tail:(?s:.*)}", handler=answer_for, hidden=True)]
+
+
+def _only(values: Iterable[str]) -> str | None:
+    different = set(values) - {""}
+    if len(different) > 1:
+        raise Malformed
+    return different.pop() if different else None
+
+
+def _cookies(headers: Headers, name: str) -> Iterable[str]:
+    """The values of the cookies of this name: a browser may send several, for several paths and domains."""
+    for pair in ";".join(headers.getall("Cookie", ())).split(";"):
+        given, _, value = pair.strip().partition("=")
+        if given == name:
+            yield value.strip('"')
+
+
+def _number(value: int | None) -> str:
+    """Empty for a life without end."""
+    return "" if value is None else str(value)
