@@ -137,9 +137,13 @@ class Service:
 
     def voices(self) -> list[Voice]:
         """Ours first: it also speaks where no other does."""
+        settings = self.settings
         replays = Replays(self.shelf, self.tokens)
-        accounts, heartbeat_s = Accounts(self.shelf), self.settings.heartbeat_ms / 1000
-        return [native.voice(self.tokens, self.lists, replays, accounts, self.feed, heartbeat_s)]
+        accounts, heartbeat_s = Accounts(self.shelf), settings.heartbeat_ms / 1000
+        cookie_name, public_url = settings.cookie_name, settings.public_url
+        return [
+            native.voice(self.tokens, self.lists, replays, accounts, self.feed, heartbeat_s, cookie_name, public_url)
+        ]
 
     def _behind(self, doors: list[socket.socket]) -> list[tuple[socket.socket, server.Runner]]:
         settings, told = self.settings, self.metrics.request
