@@ -75,7 +75,7 @@ class RedisStore:
             raise _refusal(old.id, word.decode(), found)
         if not found:  # the successor ended and was purged while the old text still lived
             raise Unknown
-        return record.decode(id_.decode(), found, 0 if remaining == -2 else remaining), kept.decode()
+        return record.decode(id_.decode(), found, remaining), kept.decode()
 
     async def amend(self, seen: Token, life_ms: int | None, scopes: tuple[str, ...], words: Words) -> Token | None:
         word, remaining, found = await self._run_for(

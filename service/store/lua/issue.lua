@@ -9,7 +9,7 @@ local TYPES = 64 -- types x states a tenant may have in a partition: what bounds
 local id, tenant, owner, kind, life, ceiling = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8]
 
 local record = redis.call('GET', key('t', id))
-if record then return { 'ok', redis.call('PTTL', key('l', id)), record } end
+if record then return { 'ok', remaining(id) or 0, record } end
 
 if ceiling ~= '-' and tonumber(ceiling) < MOMENT then ceiling = whole(now + ceiling) end
 if ceiling ~= '-' and tonumber(ceiling) <= now then return { 'ceiling', 0, '' } end

@@ -10,7 +10,7 @@ if not old then return { word, 0, record, '', '' } end
 
 local successor, sealed = string.match(old.rotation, '^\n(%S+) (%S+)$')
 if successor then
-  return { 'ok', redis.call('PTTL', key('l', successor)), redis.call('GET', key('t', successor)) or '', successor, sealed }
+  return { 'ok', remaining(successor) or 0, redis.call('GET', key('t', successor)) or '', successor, sealed }
 end
 
 local new = { id = ARGV[6], tenant = old.tenant, owner = old.owner, type = old.type, life = old.life,
