@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from service.store import feed
 from tests import backends, leaks
 from tests.backends import Backend, Farm
 from tests.world import World
@@ -29,6 +30,7 @@ def backend(request: pytest.FixtureRequest, farm: Farm) -> Iterator[Backend]:
 
 
 @pytest.fixture
-async def world(backend: Backend) -> AsyncIterator[World]:
+async def world(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
+    monkeypatch.setattr(feed, "BLOCK_MS", 50)  # what the end of a test waits for
     async with World(backend) as made:
         yield made

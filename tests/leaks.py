@@ -108,8 +108,8 @@ def _strangers(scan: Scan) -> Iterator[str]:
     for name in scan.names:
         if name != "tl:partitions" and scan.kind(name) not in KINDS:
             yield f"a key that the glossary does not know: {name}"
-        if scan.kind(name) == "k" and scan.store.pttl(name) == NEVER:
-            yield f"a kept answer without a TTL: {name}"
+        if scan.kind(name) in {"k", "p"} and scan.store.pttl(name) == NEVER:
+            yield f"without a TTL: {name}"
     for place in (scan.ends.keys() | scan.due.keys()) - scan.records.keys():
         yield f"a life or a place in due without a record: {place}"
 

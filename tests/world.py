@@ -3,6 +3,8 @@
 from typing import Any, Self
 from unittest.mock import patch
 
+from argon2 import PasswordHasher
+
 from service import app
 from service.core.accounts import Accounts
 from service.core.callers import DEFAULT_TENANT
@@ -12,24 +14,34 @@ from service.core.store import Pass
 from service.core.token import SERVICE, Draft, Issued, Token
 from service.settings import Settings
 from service.store import keys
+from tests import leaks
 from tests.backends import Backend
 
 SIGNING_KEYS = ("the newest signing key", "an older signing key")
+CHEAP = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)  # what it costs has a test of its own
 ADMIN = "the-admin-token-of-the-settings"
 
-# What is left of a life, set in place: 'an hour later' without an hour.
+# Sets what is left of a life, in place; with 'ceiling', as much is left until its ceiling.
 SHORTEN = """
-local time, prefix = redis.call('TIME'), KEYS[1]
+local time, tag, id = redis.call('TIME'), KEYS[1], ARGV[1]
 local ends = string.format('%013.0f', time[1] * 1000 + math.floor(time[2] / 1000) + ARGV[2])
-redis.call('SETRANGE', prefix .. 't:' .. ARGV[1], 7, ends)
-redis.call('PEXPIREAT', prefix .. 'l:' .. ARGV[1], ends)
-redis.call('ZADD', prefix .. 'due', ends, ARGV[1])
+redis.call('SETRANGE', tag .. 't:' .. id, 7, ends)
+if ARGV[3] == 'ceiling' then
+  local record = redis.call('GET', tag .. 't:' .. id)
+  redis.call('SET', tag .. 't:' .. id, (string.gsub(record, '^(%a+ %d+ %d+ %d+ %d+ %S+) %S+', '%1 ' .. ends)))
+end
+redis.call('PEXPIREAT', tag .. 'l:' .. id, ends)
+redis.call('ZADD', tag .. 'due', ends, id)
 return tonumber(ends)
 """
+
+Which = Token | Issued
 
 
 class World:
     """The parts, and the few words that tests need again and again."""
+
+    admin = ADMIN
 
     def __init__(self, backend: Backend, **settings: Any) -> None:
         given = Settings(redis_url=backend.url, signing_keys=SIGNING_KEYS, **settings)
@@ -40,6 +52,7 @@ class World:
         self.lists, self.feed, self.shelf = self.service.lists, self.service.feed, self.service.shelf
         self.texts, self.redis = self.service.texts, self.service.redis
         self.replays, self.accounts = Replays(self.shelf, self.tokens), Accounts(self.shelf)
+        self.accounts._hasher = CHEAP
 
     async def __aenter__(self) -> Self:
         await self.service.prepare()
@@ -57,24 +70,34 @@ class World:
         """The text of a caller's token."""
         return (await self.issue("a service", tenant=tenant, type=SERVICE, scopes=grants)).text
 
-    async def shorten(self, token: Token | Issued, left_ms: int) -> int:
+    async def shorten(self, token: Which, left_ms: int, what: str = "life") -> int:
         """Leaves so much of a life, in place.  Gives its new deadline, by the store's clock."""
-        id_ = keys.short(token.token.id if isinstance(token, Issued) else token.id)
-        tag = keys.tag(keys.partition(id_))
-        ends: int = await self.redis.eval(SHORTEN, 1, tag, id_, left_ms)
+        script: Any = self.redis.eval(SHORTEN, 1, _tag(token), _short(token), left_ms, what)
+        ends: int = await script
         return ends
 
-    async def expire_now(self, token: Token | Issued) -> int:
+    async def end_at_ceiling(self, token: Which, left_ms: int) -> int:
+        """So long before its ceiling.  Gives the ceiling."""
+        return await self.shorten(token, left_ms, "ceiling")
+
+    async def expire_now(self, token: Which) -> int:
         """An hour later.  Gives the moment at which the life ran out."""
         return await self.shorten(token, 0)
 
-    async def pass_retention(self, token: Token | Issued) -> None:
+    async def make_due(self, token: Which) -> None:
+        """Lets the sweep look at it: as when a life that was renewed since would have ended."""
+        await self.redis.zadd(_tag(token) + "due", {_short(token): await self.now()})
+
+    async def pass_retention(self, token: Which) -> None:
         """A day later: what was kept of a final token is due to be purged."""
-        id_ = keys.short(token.token.id if isinstance(token, Issued) else token.id)
-        await self.redis.zadd(keys.due(keys.partition(id_)), {id_: await self.now()})
+        await self.make_due(token)
+
+    async def lose_life(self, token: Which) -> None:
+        """What eviction does."""
+        await self.redis.delete(f"{_tag(token)}l:{_short(token)}")
 
     async def sweep(self) -> Pass:
-        """Passes until nothing is due; gives what the first one with work did."""
+        """Passes until nothing is due.  Gives what the first did."""
         first = done = await self.store.sweep(200)
         while done.looked_at:
             done = await self.store.sweep(200)
@@ -85,13 +108,33 @@ class World:
         seconds, micros = await self.redis.time()
         return seconds * 1000 + micros // 1000
 
+    async def states(self, *tokens: Which) -> list[str]:
+        caller = await self.caller("tokens:read", "admin")
+        return [(await self.tokens.look(_id(token), caller)).state for token in tokens]
+
     async def events(self, **wanted: Any) -> list[Event]:
         """All that are kept, oldest first."""
         start = Places((START,) * self.settings.partitions)
         events, _ = await self.feed.read(start, Wanted(**wanted), 10_000)
         return list(events)
 
-    async def story(self, token: Token | Issued) -> list[str]:
+    async def story(self, token: Which) -> list[str]:
         """The kinds of a token's events."""
-        id_ = token.token.id if isinstance(token, Issued) else token.id
-        return [event.kind for event in await self.events() if event.token.id == id_]
+        return [event.kind for event in await self.events() if event.token.id == _id(token)]
+
+    def dump(self) -> dict[str, tuple[object, int]]:
+        """Every key with its content and the moment at which it expires."""
+        with self.backend.plain() as store:
+            return leaks.dump(store)
+
+
+def _id(token: Which) -> str:
+    return token.token.id if isinstance(token, Issued) else token.id
+
+
+def _short(token: Which) -> str:
+    return keys.short(_id(token))
+
+
+def _tag(token: Which) -> str:
+    return keys.tag(keys.partition(_id(token)))
