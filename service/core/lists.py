@@ -32,6 +32,17 @@ class Lists:
         check(which)
         rules.between("limit", limit, 1, LONGEST)
         place = self._cursors.read(cursor, which, descending=descending) if cursor else None
+        items, following, previous = await self.beside(which, place, limit, descending=descending)
+
+        def cursor_of(beside: Place | None) -> str | None:
+            return self._cursors.make(beside, which, descending=descending) if beside else None
+
+        return Page(items, cursor_of(following), cursor_of(previous))
+
+    async def beside(
+        self, which: Filter, place: Place | None, limit: int, *, descending: bool
+    ) -> tuple[list[Token], Place | None, Place | None]:
+        """Up to `limit` tokens beyond a place, then where the next and the previous page begin, if there are any."""
         back = place is not None and place.back
         downwards = descending != back
         after = place.at if place and not downwards else -1
@@ -40,15 +51,11 @@ class Lists:
         more, items = len(found) > limit, found[:limit]
         if back:
             items.reverse()
-
-        def beside(token: Token, *, backwards: bool) -> str:
-            return self._cursors.make(Place(token.place, backwards), which, descending=descending)
-
         has_next, has_previous = (True, more) if back else (more, place is not None)
-        return Page(
+        return (
             items,
-            beside(items[-1], backwards=False) if items and has_next else None,
-            beside(items[0], backwards=True) if items and has_previous else None,
+            Place(items[-1].place) if items and has_next else None,
+            Place(items[0].place, back=True) if items and has_previous else None,
         )
 
     async def between(self, which: Filter, after: int, before: int, limit: int, *, descending: bool) -> list[Token]:

@@ -98,3 +98,12 @@ async def test_between_two_places_lies_exactly_what_stands_there(world: World) -
 
     assert [[token.id for token in one] for one in found] == [[token.id] for token in tokens]
     assert [token.id for token in inner] == [token.id for token in tokens[8:2:-1]]
+
+
+async def test_tokens_of_many_owners_are_listed_in_the_order_in_which_they_were_issued(world: World) -> None:
+    """Several are issued in a millisecond, each in another partition."""
+    issued = [(await world.issue(f"owner {number}")).token.id for number in range(40)]
+
+    pages = await walk(world, ALL, limit=7, descending=False)
+
+    assert ids(pages) == issued
