@@ -13,6 +13,7 @@ from redis.exceptions import RedisError
 
 from service.core.errors import Gone, Unavailable
 from service.core.events import START, Event, Places, Position, Wanted
+from service.core.text import dashed
 from service.store import keys, record
 from service.store.link import Link
 
@@ -168,7 +169,7 @@ def _position(entry_id: bytes) -> Position:
 
 def _event(partition: int, entry: tuple[bytes, dict[bytes, bytes]]) -> Event:
     position, fields = _position(entry[0]), entry[1]
-    token = record.decode_at(fields[b"id"].decode(), fields[b"record"], position[0])
+    token = record.decode_at(dashed(fields[b"id"].decode()), fields[b"record"], position[0])
     return Event(partition=partition, position=position, kind=fields[b"kind"].decode(), token=token)
 
 

@@ -17,6 +17,8 @@ tl:{07}:p:<digest>                   string  when the next of those that may com
 tl:partitions                        string  how many partitions there are, fixed at first start
 """
 
+from functools import lru_cache
+
 PARTITIONS = "tl:partitions"
 
 
@@ -48,6 +50,7 @@ def pace(partition: int, digest: str) -> str:
     return f"{tag(partition)}p:{digest}"
 
 
+@lru_cache(65_536)  # asked for each token of each request
 def short(handle: str) -> str:
     """A handle as the store spells it: without its dashes."""
     return handle.replace("-", "")

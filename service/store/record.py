@@ -41,8 +41,8 @@ def _number(word: str) -> int | None:
     return None if word == "-" else int(word)
 
 
-def decode(short: str, record: bytes, remaining: int) -> Token:
-    """The token of a record.  An active one without a life has lapsed, whether or not a sweep has marked it.
+def decode(id_: str, record: bytes, remaining: int) -> Token:
+    """The token of a handle and its record.  An active one without a life has lapsed, whether or not a sweep has marked it.
 
     Each use runs this once; the order of the words is that of the prelude.
     """
@@ -56,7 +56,7 @@ def decode(short: str, record: bytes, remaining: int) -> Token:
     words = _words.decode(rest)
     rotated_to, _, successor = rotation[0].partition(" ") if rotation else ("", "", "")
     return Token(
-        id=dashed(short),
+        id=id_,
         tenant=tenant,
         owner=owner,
         type=kind,
@@ -85,9 +85,9 @@ def decode(short: str, record: bytes, remaining: int) -> Token:
     )
 
 
-def decode_at(short: str, record: bytes, moment_ms: int) -> Token:
+def decode_at(id_: str, record: bytes, moment_ms: int) -> Token:
     """The token of a record that was written at this moment of the store's clock, as it stood then."""
     deadline = int(record.split(b" ", 2)[1])
     if not record.startswith(b"active"):
-        return decode(short, record, 0)
-    return decode(short, record, max(1, deadline - moment_ms) if deadline else -1)
+        return decode(id_, record, 0)
+    return decode(id_, record, max(1, deadline - moment_ms) if deadline else -1)

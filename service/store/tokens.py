@@ -46,7 +46,7 @@ class RedisStore:
             raise BadInput("ceiling_ms", "lies in the past")
         if word == b"types":
             raise BadInput("type", "this tenant has too many types already")
-        return record.decode(keys.short(id_), found, remaining)
+        return record.decode(id_, found, remaining)
 
     async def renew(self, id_: str, tenant: str) -> Token:
         return _token(id_, *await self._run_for("renew", id_, tenant))
@@ -54,8 +54,8 @@ class RedisStore:
     async def revoke(self, ids: Sequence[str], tenant: str, reason: str) -> list[Token | None]:
         shorts = [keys.short(id_) for id_ in ids]
         flat = await self._link.run("revoke", keys.due(keys.partition(ids[0])), tenant, reason, *shorts)
-        answers = zip(shorts, _answers(flat), strict=True)
-        return [record.decode(short, found, 0) if word == "ok" else None for short, (word, _, found) in answers]
+        answers = zip(ids, _answers(flat), strict=True)
+        return [record.decode(id_, found, 0) if word == "ok" else None for id_, (word, _, found) in answers]
 
     async def revoke_owner(
         self, tenant: str, owner: str, type_: str | None, reason: str, spared: Sequence[str], limit: int, *, dry: bool
@@ -75,7 +75,7 @@ class RedisStore:
             raise _refusal(old.id, word.decode(), found)
         if not found:  # the successor ended and was purged while the old text still lived
             raise Unknown
-        return record.decode(id_.decode(), found, remaining), kept.decode()
+        return record.decode(dashed(id_.decode()), found, remaining), kept.decode()
 
     async def amend(self, seen: Token, life_ms: int | None, scopes: tuple[str, ...], words: Words) -> Token | None:
         word, remaining, found = await self._run_for(
@@ -184,7 +184,7 @@ def _answers(flat: list[Any]) -> list[Answer]:
 def _outcome(ask: Ask, answer: Answer) -> Token | Exception:
     word, remaining, found = answer
     if word == "ok":
-        return record.decode(keys.short(ask.subject or ask.caller or ""), found, remaining)
+        return record.decode(ask.subject or ask.caller or "", found, remaining)
     if word.startswith("caller "):
         return CallerRefused(_refusal(ask.caller or "", word.removeprefix("caller "), found, ask.grant or ""))
     return _refusal(ask.subject or "", word, found, " ".join(ask.scopes))
@@ -193,7 +193,7 @@ def _outcome(ask: Ask, answer: Answer) -> Token | Exception:
 def _token(id_: str, word: bytes, remaining: int, found: bytes) -> Token:
     if word != b"ok":
         raise _refusal(id_, word.decode(), found)
-    return record.decode(keys.short(id_), found, remaining)
+    return record.decode(id_, found, remaining)
 
 
 def _refusal(id_: str, word: str, found: bytes, needed: str = "") -> Refusal:
@@ -203,6 +203,6 @@ def _refusal(id_: str, word: str, found: bytes, needed: str = "") -> Refusal:
         return kind()
     if word == "forbidden":
         return kind(id=id_, needed=needed)
-    token = record.decode(keys.short(id_), found, 0)
+    token = record.decode(id_, found, 0)
     moment = "expired_at_ms" if word == "expired" else "ended_at_ms"
     return kind(id=id_, **{moment: token.ended_at_ms})
