@@ -50,6 +50,8 @@ class Start(msgspec.Struct, frozen=True):
     store_url: str
     signing_keys: tuple[str, ...]
     admin_token: str | None
+    metrics: str = ""  # the folder in which several workers keep their numbers
+    place: int = 0  # of this worker among them
 
     def __repr__(self) -> str:
         return "Start(...)"
@@ -66,7 +68,7 @@ class Service:
 
     def __init__(self, settings: Settings, start: Start) -> None:
         self.settings = settings
-        self.metrics = Metrics()
+        self.metrics = Metrics(start.metrics, start.place)
         timeout_s = settings.store_timeout_ms / 1000
         self.redis = client(start.store_url, timeout_s)
         blocking = client(start.store_url, timeout_s + BLOCK_MS / 1000)
@@ -82,7 +84,7 @@ class Service:
         self.shelf = Shelf(self.link, settings.partitions)
         self.lists = Lists(self.store, Cursors(start.signing_keys))
         self.readiness = Readiness(self.link.answers, needs_store=settings.ready_needs_store)
-        self.stopping = asyncio.Event()
+        self.stopping, self.drained = asyncio.Event(), asyncio.Event()
         self._admin = self._admin_handle(start.admin_token)
 
     @classmethod
@@ -101,11 +103,11 @@ class Service:
         sweeping = None
         try:
             await self.prepare()
-            self.readiness.started = True
-            on_ready()
-            sweeping = asyncio.ensure_future(
-                expirer.run(self.store.sweep, self.settings.tick_ms, self.stopping, self.metrics)
-            )
+            if not self.stopping.is_set():
+                self.readiness.started = True
+                on_ready()
+                sweep = expirer.run(self.store.sweep, self.settings.tick_ms, self.drained, self.metrics)
+                sweeping = asyncio.ensure_future(sweep)
             await self.stopping.wait()
         finally:
             await self._leave(runners, sweeping)
@@ -164,7 +166,9 @@ class Service:
         """Not ready first; then what is under way ends; then the links."""
         self.readiness.draining = True
         self.stopping.set()
-        await asyncio.sleep(self.settings.drain_ms / 1000)
+        if self.readiness.started:  # else nobody was sent here
+            await asyncio.sleep(self.settings.drain_ms / 1000)
+        self.drained.set()  # until now tokens go on expiring on time
         for running in runners:
             await running.cleanup()
         if sweeping is not None:
@@ -188,7 +192,8 @@ class Service:
         handle = stand_in(partition, text)
 
         def opener(presented: str) -> str:
-            if not compare_digest(presented.encode(), text.encode()):
+            # A header may hold halves of surrogate pairs: bytes that are not UTF-8.
+            if not compare_digest(presented.encode(errors="surrogatepass"), text.encode()):
                 raise Malformed
             return handle
 

@@ -31,6 +31,9 @@ async def run(sweep: Sweep, tick_ms: int, stopping: asyncio.Event, watch: Watch 
             if not away:
                 log.warning("sweeping pauses: the store cannot answer", extra={"reason": error.reason})
             away, pause = True, AWAY_S
+        except Exception as error:  # nobody waits for this loop: if it ended, every later event would be missing
+            log.error("a sweep failed", exc_info=error)
+            pause = AWAY_S
         else:
             away = False
             tell(done, watch)

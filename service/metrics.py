@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest, values
+from prometheus_client.multiprocess import MultiProcessCollector
 
 from service.core.watch import Watch
 
@@ -12,9 +13,16 @@ SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 1000)
 
 
 class Metrics(Watch):
-    """Implements the watch of every room."""
+    """Implements the watch of every room.
 
-    def __init__(self) -> None:
+    folder: where each of several workers keeps its numbers, so that each can tell those of all.  A worker that takes
+    the place of another counts on where that one died, so no sum ever falls.
+    """
+
+    def __init__(self, folder: str = "", place: int = 0) -> None:
+        if folder:
+            values.ValueClass = values.MultiProcessValue(lambda: place)  # type: ignore[no-untyped-call]
+        self._folder = folder
         self.registry = registry = CollectorRegistry()
         self.requests = Histogram(
             "tokenlife_request_seconds", "Time to answer, by route template and status.",
@@ -36,9 +44,13 @@ class Metrics(Watch):
                              registry=registry)  # fmt: skip
         self.passes = Counter("tokenlife_sweep_tokens", "Tokens a sweep looked at, by what became of them.",
                               ["what"], registry=registry)  # fmt: skip
-        self.live = Gauge("tokenlife_tokens", "Tokens kept, by state.", ["state"], registry=registry)
-        self.backlog = Gauge("tokenlife_due_backlog", "Tokens that are due and not yet swept.", registry=registry)
-        self.events = Gauge("tokenlife_events_kept", "Events that can still be read.", registry=registry)
+        # What all workers share is told by the one who asked last.
+        self.live = Gauge("tokenlife_tokens", "Tokens kept, by state.", ["state"], registry=registry,
+                          multiprocess_mode="mostrecent")  # fmt: skip
+        self.backlog = Gauge("tokenlife_due_backlog", "Tokens that are due and not yet swept.", registry=registry,
+                             multiprocess_mode="mostrecent")  # fmt: skip
+        self.events = Gauge("tokenlife_events_kept", "Events that can still be read.", registry=registry,
+                            multiprocess_mode="mostrecent")  # fmt: skip
         self._inc: dict[tuple[str, str], Callable[[], None]] = {}
         self._observe: dict[tuple[str, str, int], Callable[[float], None]] = {}
 
@@ -80,4 +92,8 @@ class Metrics(Watch):
         self.events.set(events)
 
     def exposition(self) -> tuple[bytes, str]:
-        return generate_latest(self.registry), CONTENT_TYPE_LATEST
+        registry = self.registry
+        if self._folder:
+            registry = CollectorRegistry()
+            MultiProcessCollector(registry, self._folder)  # type: ignore[no-untyped-call]
+        return generate_latest(registry), CONTENT_TYPE_LATEST

@@ -10,18 +10,20 @@ import logging
 import os
 import secrets
 import signal
-import socket
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import msgspec
 import uvloop
 
 from service import __version__, logs
 from service.app import Service, Start, WrongStore
-from service.settings import Settings
+from service.doors import Doors
+from service.settings import Settings, share_metrics
 from service.store.embedded import Embedded, EmbeddedError, data_secret
 
 LOOK_S = 0.05  # between two looks at the children
@@ -43,6 +45,8 @@ def serve(settings: Settings) -> int:
             doors = Doors(settings, stack)
             embedded = None if settings.redis_url else stack.enter_context(_embedded(settings.data_dir))
             start, made = _start(settings, embedded)
+            if settings.workers > 1:
+                start = msgspec.structs.replace(start, metrics=stack.enter_context(_shared_metrics()))
         except (EmbeddedError, OSError) as error:
             sys.stderr.write(f"tokenlife: {error}\n")
             return 1
@@ -62,37 +66,6 @@ def sweep(settings: Settings) -> dict[str, int]:
             return await Service(settings, start).sweep()
 
         return uvloop.run(swept())
-
-
-class Doors:
-    """The sockets to listen on.  Of many workers each opens its own on the same port (SO_REUSEPORT), and the kernel
-    spreads the connections; the ones held here only keep the port."""
-
-    def __init__(self, settings: Settings, stack: contextlib.ExitStack) -> None:
-        self._host, self._stack = settings.host, stack
-        self._held = [self._hold(port) for port in (settings.port, settings.ops_port) if port is not None]
-        self.ports: list[int] = [door.getsockname()[1] for door in self._held]
-
-    def open(self) -> list[socket.socket]:
-        """For this process: the one for requests, then the one for operations if it is apart."""
-        return [self._bind(port) for port in self.ports]
-
-    def _hold(self, port: int) -> socket.socket:
-        # Sharing would also let a second service in, and the kernel would give each of them half of the requests.
-        self._bind(port, shared=False).close()
-        return self._bind(port)
-
-    def _bind(self, port: int, *, shared: bool = True) -> socket.socket:
-        door = socket.socket(socket.AF_INET6 if ":" in self._host else socket.AF_INET, socket.SOCK_STREAM)
-        self._stack.enter_context(door)
-        door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, shared)
-        try:
-            door.bind((self._host, port))
-        except OSError as error:
-            raise OSError(f"cannot listen on {self._host}:{port}: {error.strerror}") from None
-        door.setblocking(False)
-        return door
 
 
 class Crew:
@@ -174,7 +147,8 @@ class Crew:
                 signal.signal(number, signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
             _die_with(parent)
-            code = _work(self._settings, self._start, self._doors, self._banner)
+            start = msgspec.structs.replace(self._start, place=place)
+            code = _work(self._settings, start, self._doors, self._banner)
         except Exception as error:  # whatever it is: nobody else would tell
             log.critical("a worker ends by a fault", exc_info=error)
         finally:
@@ -207,6 +181,13 @@ def _embedded(data_dir: Path) -> Iterator[Embedded]:
         yield embedded
     finally:
         embedded.stop()
+
+
+@contextlib.contextmanager
+def _shared_metrics() -> Iterator[str]:
+    with tempfile.TemporaryDirectory(prefix="tokenlife-metrics-") as folder:
+        share_metrics(folder)
+        yield folder
 
 
 def _start(settings: Settings, embedded: Embedded | None) -> tuple[Start, bool]:

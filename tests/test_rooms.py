@@ -26,7 +26,8 @@ MAY_IMPORT = {
     "settings": set[str](),
     "client": {"client", "api", "core.errors"},
     "app": {"core", "store", "wire", "api", "facades", "expirer", "metrics", "server", "logs", "settings"},
-    "workers": {"app", "settings", "logs", "store.embedded", "__version__"},
+    "doors": {"settings"},
+    "workers": {"app", "doors", "settings", "logs", "store.embedded", "__version__"},
     "cli": {"cli", "app", "workers", "settings", "core", "client", "__version__"},
 }
 
