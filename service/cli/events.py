@@ -34,7 +34,7 @@ async def events(args: argparse.Namespace, client: Client) -> None:
     async with aclosing(following(args, client) if args.follow else kept(args, client)) as found:
         async for event in found:
             show(args, event)
-            cursor, left = event.cursor or cursor, left - 1
+            cursor, left = event.cursor, left - 1
             if left == 0:
                 break
     if cursor and sys.stderr.isatty():
@@ -49,16 +49,15 @@ def following(args: argparse.Namespace, client: Client) -> AsyncGenerator[Event,
 
 
 async def kept(args: argparse.Namespace, client: Client) -> AsyncGenerator[Event, None]:
-    """All that is kept up to now."""
-    after, left = args.after, args.limit or sys.maxsize
-    while left > 0:
-        limit = min(left, PAGE)
-        page = await client.events_page(after, limit=limit, owner=args.owner, type=args.type, tenant=args.tenant)
+    """All that is kept up to now.  Only the last event of a page comes with a cursor."""
+    after = args.after
+    while True:
+        page = await client.events_page(after, limit=PAGE, owner=args.owner, type=args.type, tenant=args.tenant)
         for event in page.events:
             yield msgspec.structs.replace(event, cursor=page.next if event is page.events[-1] else "")
-        after, left = page.next, left - len(page.events)
-        if len(page.events) < limit:
+        if page.next == after:
             return
+        after = page.next
 
 
 def show(args: argparse.Namespace, event: Event) -> None:

@@ -1,6 +1,7 @@
 """One call to the service: its deadline, and when it may be repeated.  Knows no verbs."""
 
 import asyncio
+import os
 import random
 import time
 from collections.abc import Iterator, Mapping
@@ -150,9 +151,7 @@ class Caller:
 
     def unreachable(self, error: Exception) -> Unavailable:
         """Without the error itself: some of aiohttp's show the request's headers, and so the token."""
-        late = isinstance(error, TimeoutError)
-        reason = "no answer in time" if late else getattr(error, "strerror", None) or type(error).__name__
-        return Unavailable(f"cannot reach {self.url}: {reason}")
+        return Unavailable(f"cannot reach {self.url}: {_reason(error)}")
 
 
 def pauses() -> Iterator[float]:
@@ -161,6 +160,15 @@ def pauses() -> Iterator[float]:
     while True:
         yield pause * random.uniform(0.5, 1.0)  # noqa: S311  # spreads callers, guards nothing
         pause = min(2 * pause, LONGEST_PAUSE_S)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    if isinstance(error, OSError):
+        # asyncio's own words for a refused connection are those of its source code; names not found have no errno.
+        return os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or type(error).__name__
+    return type(error).__name__
 
 
 def _failure(call: Call, answer: Answer) -> _Failure:

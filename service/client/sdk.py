@@ -138,7 +138,10 @@ class Client(Verbs):
         type: str | None = None,
         tenant: str | None = None,
     ) -> EventPage:
-        """Up to `limit` kept events behind a cursor, the oldest first; waits up to `wait_ms` for a first one."""
+        """Looks at up to `limit` kept events behind a cursor, and gives those that are wanted, the oldest first.
+
+        There is no more when `next` is the cursor that was given.  wait_ms: how long to wait for a first event.
+        """
         query = {"after": after, "limit": limit, "wait_ms": wait_ms, "owner": owner, "type": type, "tenant": tenant}
         timeout_s = self._caller.timeout_s + wait_ms / 1000
         answer = await self._caller.ask(Call(method="GET", path="/v1/events", query=query), timeout_s)
