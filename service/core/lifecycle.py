@@ -172,6 +172,7 @@ class Tokens:
         return life, scopes, Words(description, metadata, seen.sealed, seen.rotated_from)
 
     async def _present(self, verb: str, text: str | None, by: By, grant: str, scopes: tuple[str, ...] = ()) -> Token:
+        rules.scopes(scopes)  # they travel as words of a line: one with a line break would be another presentation
         caller = None if isinstance(by, Holder) else self._caller(by)
         try:
             subject = self.texts.open(text)
