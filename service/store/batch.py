@@ -30,7 +30,18 @@ class Waiting:
                 if not future.done():
                     future.set_exception(error)
 
+    def questions(self) -> list[tuple[str, int]]:
+        """Those that somebody still waits for: a use whose caller has heard of a failure must not be made any more."""
+        self.futures = {
+            question: waiting
+            for question, futures in self.futures.items()
+            if (waiting := [future for future in futures if not future.done()])
+        }
+        return [(question, len(futures)) for question, futures in self.futures.items()]
+
     def deliver(self, answers: list[Answer]) -> None:
+        if len(answers) != len(self.futures):  # dealt out in order, one would be another's
+            raise ValueError(f"{len(answers)} answers to {len(self.futures)} questions")
         for futures, answer in zip(self.futures.values(), answers, strict=True):
             _deliver(futures, answer)
 
@@ -62,16 +73,17 @@ class Batch:
 
     async def _run(self) -> None:
         while self._waiting is not None:
-            batch = self._take(self._waiting)
-            self._on_size(len(batch.futures))
-            try:
-                answers = await self._send([(question, len(them)) for question, them in batch.futures.items()])
-            except Exception as error:  # whatever it was, its callers must hear of it and the loop goes on
-                batch.fail(error)
-            else:
-                batch.deliver(answers)
-            batch.timer.cancel()
+            await self._answer(self._take(self._waiting))
         self._running = None
+
+    async def _answer(self, batch: Waiting) -> None:
+        try:
+            if questions := batch.questions():
+                self._on_size(len(questions))
+                batch.deliver(await self._send(questions))
+        except Exception as error:  # whatever it was, its callers must hear of it and the loop goes on
+            batch.fail(error)
+        batch.timer.cancel()
 
     def _take(self, batch: Waiting) -> Waiting:
         self._waiting = None
