@@ -122,6 +122,12 @@ class World:
         """The kinds of a token's events."""
         return [event.kind for event in await self.events() if event.token.id == _id(token)]
 
+    def commands(self) -> dict[str, int]:
+        """How often the store has run each command.  A real one: fakeredis does not count."""
+        with self.backend.plain() as store:
+            said: Any = store.info("commandstats")
+        return {name.removeprefix("cmdstat_"): stat["calls"] for name, stat in said.items()}
+
     def dump(self) -> dict[str, tuple[object, int]]:
         """Every key with its content and the moment at which it expires."""
         with self.backend.plain() as store:

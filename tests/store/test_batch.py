@@ -1,0 +1,220 @@
+"""Requests that arrive while a round trip is under way share the next one, and nobody gets another's answer."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from service.core.errors import Consumed, Unavailable
+from service.store.batch import LIMIT, Answer, Batch
+from tests import backends
+from tests.servers import wait_until
+from tests.world import World
+
+ENOUGH_S = 30.0
+
+
+class Line:
+    """The other end: keeps each call until it is let go, and answers a question with the question."""
+
+    def __init__(self, answer: Callable[[str, int], Answer] = lambda question, _: ("ok", 1, question.encode())) -> None:
+        self.calls: list[list[tuple[str, int]]] = []
+        self.errors: list[Exception] = []
+        self._answer, self._free = answer, asyncio.Event()
+
+    async def send(self, questions: list[tuple[str, int]]) -> list[Answer]:
+        self.calls.append(questions)
+        await self._free.wait()
+        if self.errors:
+            raise self.errors.pop()
+        return [self._answer(*each) for each in questions]
+
+    def let_go(self) -> None:
+        self._free.set()
+
+    async def under_way(self, number: int = 1) -> None:
+        await wait_until(lambda: len(self.calls) == number)
+
+
+async def test_what_arrives_during_a_call_shares_the_next() -> None:
+    line = Line()
+    batch = Batch(line.send, ENOUGH_S)
+    first = batch.ask("first")
+    await line.under_way()
+
+    others = [batch.ask(f"other {number}") for number in range(10)]
+    line.let_go()
+    answers = await asyncio.gather(first, *others)
+
+    assert [len(call) for call in line.calls] == [1, 10]
+    assert [found.decode() for _, _, found in answers] == ["first", *(f"other {number}" for number in range(10))]
+
+
+async def test_equal_questions_are_sent_once_with_a_count() -> None:
+    line = Line()
+    batch = Batch(line.send, ENOUGH_S)
+
+    answers = [batch.ask(question) for question in ("a", "b", "a", "a")]
+    line.let_go()
+
+    assert [found for _, _, found in await asyncio.gather(*answers)] == [b"a", b"b", b"a", b"a"]
+    assert line.calls == [[("a", 3), ("b", 1)]]
+
+
+async def test_the_uses_that_are_left_are_shared_out_to_those_who_came_first() -> None:
+    line = Line(lambda question, _: ("ok 2", 1, question.encode()))
+    batch = Batch(line.send, ENOUGH_S)
+
+    answers = [batch.ask("a") for _ in range(4)]
+    line.let_go()
+
+    assert [word for word, _, _ in await asyncio.gather(*answers)] == ["ok", "ok", "consumed", "consumed"]
+
+
+async def test_a_caller_that_gives_up_loses_its_own_answer_only() -> None:
+    line = Line()
+    batch = Batch(line.send, ENOUGH_S)
+    alone = batch.ask("alone")
+    impatient, patient = batch.ask("shared"), batch.ask("shared")
+    await line.under_way()
+
+    alone.cancel()
+    impatient.cancel()
+    line.let_go()
+
+    assert (await patient)[2] == b"shared"
+    assert (await batch.ask("next"))[2] == b"next"
+
+
+async def test_what_nobody_waits_for_any_more_is_not_sent() -> None:
+    """A use that its caller was told had failed would renew, or spend, behind its back."""
+    line = Line()
+    batch = Batch(line.send, ENOUGH_S)
+    batch.ask("first")
+    await line.under_way()
+    given_up, kept, shared = batch.ask("given up"), batch.ask("kept"), batch.ask("kept")
+
+    given_up.cancel()
+    shared.cancel()
+    line.let_go()
+    await kept
+
+    assert line.calls[1:] == [[("kept", 1)]]
+
+
+async def test_more_questions_than_a_call_may_carry_are_split() -> None:
+    line = Line()
+    sizes: list[int] = []
+    batch = Batch(line.send, ENOUGH_S, sizes.append)
+
+    answers = [batch.ask(str(number)) for number in range(2 * LIMIT + 1)]
+    line.let_go()
+
+    assert [found for _, _, found in await asyncio.gather(*answers)] == [b"%d" % n for n in range(2 * LIMIT + 1)]
+    assert sizes == [len(call) for call in line.calls] == [LIMIT, LIMIT, 1]
+
+
+async def test_a_call_that_fails_fails_its_own_callers() -> None:
+    line = Line()
+    line.errors = [Unavailable("ConnectionError")]
+    batch = Batch(line.send, ENOUGH_S)
+    lost = batch.ask("lost")
+    await line.under_way()
+    kept = batch.ask("kept")
+
+    line.let_go()
+
+    with pytest.raises(Unavailable):
+        await lost
+    assert (await kept)[2] == b"kept"
+
+
+async def test_answers_that_do_not_fit_the_questions_are_nobodys() -> None:
+    """Were they dealt out in order, somebody would be taken for somebody else."""
+    replies: list[list[Answer]] = [[("ok", 1, b"a")], [("ok", 1, b"c"), ("ok", 1, b"d")]]
+
+    async def send(_questions: list[tuple[str, int]]) -> list[Answer]:
+        return replies.pop(0)
+
+    batch = Batch(send, ENOUGH_S)
+
+    short = await asyncio.gather(batch.ask("a"), batch.ask("b"), return_exceptions=True)
+    long = await asyncio.gather(batch.ask("c"), return_exceptions=True)
+
+    assert [type(answer) for answer in (*short, *long)] == [ValueError] * 3
+
+
+async def test_nobody_waits_longer_than_the_timeout() -> None:
+    line = Line()
+    batch = Batch(line.send, 0.05)
+    first = batch.ask("first")
+    await line.under_way()
+    second = batch.ask("second")
+
+    answers = await asyncio.gather(first, second, return_exceptions=True)
+    line.let_go()
+
+    assert [type(answer) for answer in answers] == [Unavailable, Unavailable]
+    assert (await batch.ask("third"))[2] == b"third"
+
+
+async def test_draining_waits_for_what_is_under_way() -> None:
+    line = Line()
+    batch = Batch(line.send, ENOUGH_S)
+    asked = batch.ask("a")
+    await line.under_way()
+
+    draining = asyncio.ensure_future(batch.drain())
+    line.let_go()
+    await draining
+
+    assert asked.done()
+
+
+@pytest.mark.parametrize("backend", backends.REAL, indirect=True)
+async def test_a_thousand_uses_at_once_cost_a_handful_of_calls(world: World) -> None:
+    tokens = [await world.issue(str(number)) for number in range(20)]
+    before = world.commands()
+
+    used = await asyncio.gather(*[world.tokens.use(tokens[number % 20].text) for number in range(1000)])
+
+    assert [token.owner for token in used] == [str(number % 20) for number in range(1000)]
+    assert world.commands()["evalsha"] - before["evalsha"] <= 3
+    assert {(await world.tokens.peek(token.text)).uses for token in tokens} == {50}
+
+
+async def test_of_five_at_once_three_use_a_token_with_three_uses(world: World) -> None:
+    issued = await world.issue(uses=3)
+
+    answers = await asyncio.gather(*[world.tokens.use(issued.text) for _ in range(5)], return_exceptions=True)
+
+    assert [type(answer).__name__ for answer in answers] == ["Token"] * 3 + ["Consumed"] * 2
+    assert isinstance(answers[4], Consumed)
+    assert await world.story(issued) == ["issued", "consumed"]
+
+
+async def test_different_questions_about_one_token_share_its_uses_too(world: World) -> None:
+    """They are different arguments of one call: the script has to add them up."""
+    issued = await world.issue(uses=3, scopes=("a", "b"))
+
+    answers = await asyncio.gather(
+        *[world.tokens.use(issued.text, scopes=scopes) for scopes in (("a",), ("b",), (), ("a",), ("b",))],
+        return_exceptions=True,
+    )
+
+    assert sorted(type(answer).__name__ for answer in answers) == ["Consumed"] * 2 + ["Token"] * 3
+
+
+async def test_one_presentation_cannot_pass_for_two(world: World) -> None:
+    """Presentations travel as text; a scope that looks like the next one must stay a scope."""
+    mine, theirs = await world.issue("ann", scopes=("read",)), await world.issue("bob")
+    forged = f"read\nuse - - {theirs.token.id.replace('-', '')} 1"
+
+    for scope in (forged, f" - - {theirs.token.id}", "\n", "a b", "\x00", "#", "%S+"):
+        asked, alongside = await asyncio.gather(
+            world.tokens.use(mine.text, scopes=(scope,)), world.tokens.use(mine.text), return_exceptions=True
+        )
+        assert isinstance(asked, Exception)
+        assert getattr(alongside, "owner", None) == "ann"
+
+    assert (await world.tokens.peek(theirs.text)).uses == 0
