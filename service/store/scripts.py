@@ -7,6 +7,8 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.commands.core import AsyncScript
 
+from service.core.errors import Unavailable
+
 VERBS = (
     "issue", "present", "renew", "revoke", "revoke_owner", "rotate", "amend", "sweep", "page", "count", "stats",
     "pace",
@@ -23,13 +25,15 @@ def source(verb: str) -> str:
 
 
 class Scripts:
-    """Runs a verb with the two values that every script takes first: retention (ms) and events kept."""
+    """Runs a verb with the two values that every script takes first: retention (ms) and events kept.
+
+    Nothing runs before `say_allow_oom`, so that no request touches a store that nobody has looked at yet.
+    """
 
     def __init__(self, redis: Redis, retention_ms: int, events_kept: int) -> None:
         self._redis = redis
         self._common = [retention_ms, events_kept]
         self._scripts: dict[str, AsyncScript] = {}
-        self.say_allow_oom(allowed=False)
 
     def say_allow_oom(self, *, allowed: bool) -> None:
         """Whether the store understands that a script may run when it is full (Redis 7 and later)."""
@@ -39,5 +43,7 @@ class Scripts:
 
     async def __call__(self, verb: str, key: str | list[str], *args: Any) -> Any:
         """NOSCRIPT (a restart, a failover, SCRIPT FLUSH) ran nothing, so redis-py loads it and repeats."""
+        if not self._scripts:
+            raise Unavailable("starting")
         keys = [key] if isinstance(key, str) else key
         return await self._scripts[verb](keys=keys, args=[*self._common, *args])
