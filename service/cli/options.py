@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+import textwrap
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -11,6 +12,8 @@ from service.cli.words import duration_ms
 
 WRONG = 2  # the exit code of wrong usage or input
 TIMEOUT_MS = 5_000  # people wait longer than services do
+
+HELP_COLUMNS = 80
 
 Verbs = Any  # argparse names the type of add_subparsers() only for itself
 Run = Callable[[argparse.Namespace], int]
@@ -41,7 +44,7 @@ def add(verbs: Verbs, name: str, run: Run, help: str, more: str = "", example: s
     parser: argparse.ArgumentParser = verbs.add_parser(
         name,
         help=help,
-        description=f"{help[0].upper()}{help[1:]}. {more}".strip(),
+        description=textwrap.fill(f"{help[0].upper()}{help[1:]}. {more}".strip(), HELP_COLUMNS),
         epilog=f"example{'s' if len(shown.splitlines()) > 1 else ''}:\n{shown}" if shown else None,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -58,7 +61,11 @@ def add_remote(
     parser.add_argument("--json", action="store_true", help="answer in JSON, for machines")
     parser.add_argument("--url", help="the service (default: TOKENLIFE_URL, else http://127.0.0.1:8080)")
     parser.add_argument(
-        "--timeout", type=duration, default=TIMEOUT_MS, metavar="5s", help="how long a call may take, repeats included"
+        "--timeout",
+        type=duration,
+        default=TIMEOUT_MS,
+        metavar="5s",
+        help="how long a call may take, repeats included (default: %(default)s ms)",
     )
     return parser
 

@@ -9,13 +9,14 @@ from contextlib import aclosing, suppress
 
 from service.cli.board import Board
 from service.cli.options import Verbs, add_filters, add_remote
-from service.cli.out import say
+from service.cli.out import as_json, say, say_json
 from service.cli.screen import Screen
 from service.client import Client, Unavailable
 
 FRAME_S = 0.125  # eight frames a second: bars run smoothly, and a terminal over a slow line keeps up
 PLAIN_S = 1.0  # a frame when there is no terminal
 LOOK_S = 0.5  # between two looks at the tokens; in between the bars run by our clock
+PATIENCE_MS = 1_000  # an outage is shown so soon; the next look is the next try
 ROWS = 200  # tokens asked for: more than a terminal has lines
 PLAIN = 120, 40  # columns and lines where there is no terminal
 ENDING = set(b"qQ\x04")  # q, or Ctrl-D
@@ -24,10 +25,11 @@ ENDING = set(b"qQ\x04")  # q, or Ctrl-D
 def add(verbs: Verbs) -> None:
     parser = add_remote(
         verbs, "watch", watch, "watch live tokens run down, be renewed and end",
-        "Bars refill when a token is used. q or Ctrl-C ends it; without a terminal it prints a frame a second.",
+        "Bars refill when a token is used. q or Ctrl-C ends it; without a terminal, or with --json, it prints a frame a second.",
         "tokenlife watch --owner ann",
     )  # fmt: skip
     add_filters(parser)
+    parser.set_defaults(timeout=PATIENCE_MS)
     parser.add_argument("--frames", type=int, help="end after so many frames")
 
 
@@ -70,10 +72,12 @@ async def follow(args: argparse.Namespace, client: Client, board: Board) -> None
 
 async def draw(args: argparse.Namespace, board: Board) -> None:
     frames = args.frames or sys.maxsize
-    if sys.stdout.isatty():
+    if sys.stdout.isatty() and not args.json:
         await draw_on_terminal(board, frames)
-    else:
-        await draw_plainly(board, frames)
+        return
+    for _ in range(frames):
+        await asyncio.sleep(PLAIN_S)
+        draw_plainly(board, as_data=args.json)
 
 
 async def draw_on_terminal(board: Board, frames: int) -> None:
@@ -94,10 +98,12 @@ async def draw_on_terminal(board: Board, frames: int) -> None:
             loop.remove_reader(sys.stdin)
 
 
-async def draw_plainly(board: Board, frames: int) -> None:
-    for _ in range(frames):
-        await asyncio.sleep(PLAIN_S)
-        for line in board.frame(*PLAIN, time.monotonic(), color=False):
-            say(line.rstrip())
-        say("")
-        sys.stdout.flush()
+def draw_plainly(board: Board, *, as_data: bool) -> None:
+    if as_data:
+        tokens = [as_json(row.view) for row in board.rows.values()]
+        say_json({"live": board.live, "trouble": board.trouble, "tokens": tokens})
+        return
+    for line in board.frame(*PLAIN, time.monotonic(), color=False):
+        say(line.rstrip())
+    say("")
+    sys.stdout.flush()
