@@ -113,10 +113,8 @@ def by_handle(tokens: Tokens, listing: Lists) -> list[Route]:
         asked = await read_json(request, views.Patch)
         change = Change(description=asked.description, life_ms=asked.life_ms, scopes=asked.scopes,
                         metadata=UNSET if asked.metadata is UNSET else raw(asked.metadata))  # fmt: skip
-        if_match = request.headers.get("If-Match")
-        token = await by_handle_only(
-            tokens.amend(request.match_info["id"], change, caller_text(request), if_match and if_match.strip('"'))
-        )
+        tags = [tag.strip().strip('"') for tag in request.headers.get("If-Match", "").split(",") if tag]
+        token = await by_handle_only(tokens.amend(request.match_info["id"], change, caller_text(request), tags))
         return answer(view(token), headers={"ETag": f'"{etag(token)}"'})
 
     async def revoke(request: web.Request) -> web.Response:

@@ -5,7 +5,7 @@ caller's token is used, and so renewed, in the same round trip as the token that
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from enum import Enum
 from secrets import token_hex
 from typing import TypeVar
@@ -145,12 +145,15 @@ class Tokens:
             raise Conflict("successor_lost", "The token was rotated under a signing key that was removed since.")
         return Issued(token, successor)
 
-    async def amend(self, id_: str, change: Change, by: str | None, if_match: str | None = None) -> Token:
-        """Changes the words, life or scopes of an active token.  Raises `Conflict` when `if_match` is outdated."""
+    async def amend(self, id_: str, change: Change, by: str | None, if_match: Collection[str] = ()) -> Token:
+        """Changes the words, life or scopes of an active token.
+
+        if_match: etags that it may have, '*' being any; none: whatever it has.  Raises `Conflict` when it has another.
+        """
         caller = await self.authorize(by, callers.ISSUE)
         while True:
             seen = await self.store.present(Ask("look", _handle(id_), caller.id, callers.ISSUE))
-            if if_match not in (None, "*", etag(seen)):
+            if if_match and not {"*", etag(seen)}.intersection(if_match):
                 raise Conflict("changed", "The token was changed since it was read.")
             life, scopes, words = self._amended(seen, change)
             caller.may_hand_out(seen.type, scopes)

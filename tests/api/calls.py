@@ -119,6 +119,16 @@ class Caller:
     async def look(self, id_: str) -> Json:
         return await self.ok("GET", f"/v1/tokens/{id_}")
 
+    async def events(self, after: str = "start", **asked: Any) -> list[Json]:
+        """All that are kept behind a cursor; a page may be empty while there are more."""
+        found: list[Json] = []
+        while True:
+            page = await self.ok("GET", "/v1/events", after=after, **asked)
+            found += page["events"]
+            if page["next"] == after:
+                return found
+            after = page["next"]
+
     async def caller(self, *grants: str, tenant: str | None = None) -> "Caller":
         """A new caller with these grants, of a tenant of its own if none is named."""
         tenant = tenant or fresh("tenant")

@@ -105,8 +105,8 @@ async def test_revoke_ends_a_token_once_however_often_it_is_asked(shop: Caller) 
     assert answers[0].json == answers[2].json == deleted.json
     assert deleted.json.keys() == FINAL
     assert (deleted.json["state"], deleted.json["ended_by"], deleted.json["remaining_ms"]) == ("revoked", "request", 0)
-    events = await shop.ok("GET", "/v1/events", owner=token["owner"])
-    assert [event["type"] for event in events["events"]] == ["tokenlife.token.issued", "tokenlife.token.revoked"]
+    events = await shop.events(owner=token["owner"])
+    assert [event["type"] for event in events] == ["tokenlife.token.issued", "tokenlife.token.revoked"]
 
 
 async def test_rotate_gives_a_successor_and_the_old_text_works_for_the_overlap(shop: Caller) -> None:

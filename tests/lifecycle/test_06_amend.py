@@ -62,10 +62,10 @@ async def test_an_etag_holds_until_something_changes_and_a_use_is_no_change(worl
     seen = etag(issued.token)
     await world.tokens.use(issued.text)
 
-    await world.tokens.amend(issued.token.id, Change(description="new"), issuer, if_match=seen)
+    await world.tokens.amend(issued.token.id, Change(description="new"), issuer, if_match=[seen])
 
     with pytest.raises(Conflict) as refused:
-        await world.tokens.amend(issued.token.id, Change(description="newer"), issuer, if_match=seen)
+        await world.tokens.amend(issued.token.id, Change(description="newer"), issuer, if_match=[seen])
     assert refused.value.code == "changed"
     assert (await world.tokens.peek(issued.text)).description == "new"
 
