@@ -25,7 +25,8 @@ ENDING = set(b"qQ\x04")  # q, or Ctrl-D
 def add(verbs: Verbs) -> None:
     parser = add_remote(
         verbs, "watch", watch, "watch live tokens run down, be renewed and end",
-        "Bars refill when a token is used. q or Ctrl-C ends it; without a terminal, or with --json, it prints a frame a second.",
+        "Bars refill when a token is used. q or Ctrl-C ends it. Without a terminal, or with --json, it prints a frame "
+        "a second.",
         "tokenlife watch --owner ann",
     )  # fmt: skip
     add_filters(parser)
