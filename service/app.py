@@ -21,11 +21,13 @@ from service.core.cursor import Cursors
 from service.core.errors import Malformed, Unavailable
 from service.core.lifecycle import Tokens
 from service.core.lists import Lists
+from service.core.pace import Pace
 from service.core.replays import Replays
 from service.core.rules import Rules
 from service.core.seal import Sealer
 from service.core.text import Texts, partition_of, stand_in
 from service.core.token import ACTIVE, SERVICE, Draft, Words
+from service.facades import onespan, sarus
 from service.metrics import Metrics
 from service.settings import Settings
 from service.store.connect import WrongStore, agree_on_partitions, allow_oom, client
@@ -76,6 +78,7 @@ class Service:
         self.link = Link(self.redis, scripts, timeout_s, self.metrics)
         self.store = RedisStore(self.link, settings.partitions, events_used=settings.events_used)
         self.feed = RedisFeed(self.link, blocking, settings.partitions)
+        self._keys = start.signing_keys
         self.texts = Texts(start.signing_keys)
         rules = Rules(
             default_life_ms=settings.default_life_ms, max_life_ms=settings.max_life_ms, forever=settings.forever
@@ -143,8 +146,13 @@ class Service:
         replays = Replays(self.shelf, self.tokens)
         accounts, heartbeat_s = Accounts(self.shelf), settings.heartbeat_ms / 1000
         cookie_name, public_url = settings.cookie_name, settings.public_url
+        dialects: dict[str, Callable[[], Voice]] = {
+            "sarus": lambda: sarus.voice(self.tokens, accounts, Pace(self.shelf, settings.sarus_per_second)),
+            "onespan": lambda: onespan.voice(self.tokens, self.lists, self._keys, settings.onespan_life_ms),
+        }
         return [
-            native.voice(self.tokens, self.lists, replays, accounts, self.feed, heartbeat_s, cookie_name, public_url)
+            native.voice(self.tokens, self.lists, replays, accounts, self.feed, heartbeat_s, cookie_name, public_url),
+            *[dialects[name]() for name in dict.fromkeys(settings.facades) if name in dialects],
         ]
 
     def _behind(self, doors: list[socket.socket]) -> list[tuple[socket.socket, server.Runner]]:
