@@ -19,13 +19,14 @@ class Backend:
     """A store that is empty when a test begins.
 
     checked: whether the test leaves it in order; a test that breaks it on purpose says so and why.
+    protocol: the RESP that clients of it speak.
     """
 
     def __init__(self, name: str) -> None:
         self.name, self.url = name, ""
-        self.checked = True
+        self.checked, self.protocol = True, 3
 
-    def connect(self, url: str, timeout_s: float, protocol: int = 3) -> Redis:
+    def connect(self, url: str, timeout_s: float) -> Redis:
         """What stands in for `service.store.connect.client`."""
         raise NotImplementedError
 
@@ -40,10 +41,10 @@ class Fake(Backend):
         self.url = "redis://fake"
         self._server = fakeredis.FakeServer(server_type="valkey")
 
-    def connect(self, url: str, timeout_s: float, protocol: int = 3) -> Redis:
+    def connect(self, url: str, timeout_s: float) -> Redis:
         assert url == self.url
         assert timeout_s > 0
-        return cast(Redis, fakeredis.FakeAsyncRedis(server=self._server, protocol=protocol))
+        return cast(Redis, fakeredis.FakeAsyncRedis(server=self._server, protocol=self.protocol))
 
     def plain(self) -> "redis.Redis":
         return fakeredis.FakeRedis(server=self._server)
@@ -56,8 +57,8 @@ class Real(Backend):
         with self.plain() as connection:
             connection.flushall()
 
-    def connect(self, url: str, timeout_s: float, protocol: int = 3) -> Redis:
-        return connect.client(f"{url}?protocol={protocol}", timeout_s)
+    def connect(self, url: str, timeout_s: float) -> Redis:
+        return connect.client(f"{url}?protocol={self.protocol}", timeout_s)
 
     def plain(self) -> "redis.Redis":
         return redis.Redis.from_url(self.url)

@@ -3,6 +3,8 @@
 A run without a real server fails; no test is skipped.  After each test the store must be in order (`leaks.py`).
 """
 
+import os
+import secrets
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -27,6 +29,14 @@ def backend(request: pytest.FixtureRequest, farm: Farm) -> Iterator[Backend]:
     with chosen.plain() as store:
         if chosen.checked:
             leaks.check(store)
+
+
+@pytest.fixture
+def seed() -> int:
+    """Of what a test makes up; shown when it fails, and `SEED=...` repeats it."""
+    chosen = int(os.environ.get("SEED") or secrets.randbits(32))
+    print(f"SEED={chosen}")  # noqa: T201
+    return chosen
 
 
 @pytest.fixture

@@ -42,7 +42,6 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
         scopes(draft.scopes)
         if draft.description is not None:
             words("description", draft.description, DESCRIPTION)
-        metadata(draft.metadata)
         if draft.uses is not None:
             between("uses", draft.uses, 1, USES)
             if draft.type == SERVICE:
@@ -50,7 +49,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
         if draft.ceiling_ms is not None:
             furthest = FURTHEST if draft.ceiling_ms >= MOMENT else self.max_life_ms
             between("ceiling_ms", draft.ceiling_ms, 1, furthest)
-        return msgspec.structs.replace(draft, life_ms=life)
+        return msgspec.structs.replace(draft, life_ms=life, metadata=metadata(draft.metadata))
 
     def life(self, field: str, life_ms: int | None) -> int | None:
         """A life that may be asked for.  Raises `BadInput`."""
@@ -97,9 +96,15 @@ def scopes(values: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def metadata(value: msgspec.Raw) -> msgspec.Raw:
-    if len(bytes(value)) > METADATA:
+    """The same JSON without space between its parts: a record is a text of lines."""
+    try:
+        compact = msgspec.json.format(bytes(value), indent=-1)
+        compact.decode()
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise BadInput("metadata", "must be JSON") from None
+    if len(compact) > METADATA:
         raise BadInput("metadata", f"at most {METADATA} bytes of JSON")
-    return value
+    return msgspec.Raw(compact)
 
 
 def state(field: str, value: str | None) -> str | None:
