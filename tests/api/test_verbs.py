@@ -159,7 +159,7 @@ async def test_a_batch_answers_each_token_in_its_place(shop: Caller) -> None:
 @pytest.mark.parametrize("verb", ["use", "peek", "revoke"])
 async def test_a_thousand_tokens_go_in_one_call(shop: Caller, verb: str) -> None:
     few = [(await shop.issue())["token"] for _ in range(4)]
-    texts = (few * 250)[:999] + [NOBODY]
+    texts = [*(few * 250)[:999], NOBODY]
 
     answer = await shop.post("/v1/tokens/batch", {"verb": verb, "tokens": texts})
 
@@ -236,7 +236,7 @@ async def test_an_account_is_put_replaced_and_forgotten(shop: Caller) -> None:
 
 
 async def _older_than(caller: Caller, token: dict[str, int], ms: int) -> bool:
-    return (await caller.look(str(token["id"])))["remaining_ms"] < token["life_ms"] - ms
+    return bool((await caller.look(str(token["id"])))["remaining_ms"] < token["life_ms"] - ms)
 
 
 async def _ends_with(caller: Caller, text: str, code: str) -> bool:
