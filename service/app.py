@@ -16,7 +16,7 @@ from service.api import native
 from service.api.health import Readiness
 from service.api.openapi import describe
 from service.core.accounts import Accounts
-from service.core.callers import ADMIN, DEFAULT_TENANT
+from service.core.callers import ADMIN, OPERATORS
 from service.core.cursor import Cursors
 from service.core.errors import Malformed, Unavailable
 from service.core.lifecycle import Tokens
@@ -196,7 +196,7 @@ class Service:
         """The handle of the admin token of the settings, which need not be a text of ours."""
         if text is None:
             return None
-        partition = partition_of(DEFAULT_TENANT, ADMIN_OWNER, self.settings.partitions)
+        partition = partition_of(OPERATORS, ADMIN_OWNER, self.settings.partitions)
         handle = stand_in(partition, text)
 
         def opener(presented: str) -> str:
@@ -211,7 +211,7 @@ class Service:
     async def _ensure_admin(self) -> None:
         if self._admin is None:
             return
-        draft = Draft(owner=ADMIN_OWNER, tenant=DEFAULT_TENANT, type=SERVICE, life_ms=None, scopes=(ADMIN,))
+        draft = Draft(owner=ADMIN_OWNER, tenant=OPERATORS, type=SERVICE, life_ms=None, scopes=(ADMIN,))
         token = await self.store.issue(self._admin, draft, Words("the admin token of the settings"))
         if token.state != ACTIVE:
             log.warning("the admin token was revoked: set another one")

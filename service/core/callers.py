@@ -10,6 +10,7 @@ EVENTS, ACCOUNTS, ADMIN = "events:read", "accounts:write", "admin"
 GRANTS = (ISSUE, USE, READ, REVOKE, EVENTS, ACCOUNTS, ADMIN)
 
 DEFAULT_TENANT = "default"
+OPERATORS = "operators"  # the tenant of the settings' admin token: no other tenant's callers list or revoke it
 
 
 class Caller(msgspec.Struct, frozen=True):
@@ -26,11 +27,11 @@ class Caller(msgspec.Struct, frozen=True):
 
     def acts_for(self, tenant: str | None) -> str:
         """The tenant of this call: an admin names any, others have their own.  Raises `Forbidden`."""
-        if tenant is None or tenant == self.tenant:
-            return self.tenant
-        if not self.is_admin:
+        if self.is_admin:
+            return tenant or DEFAULT_TENANT
+        if tenant not in (None, self.tenant):
             raise Forbidden(id=self.id, needed=ADMIN)
-        return tenant
+        return self.tenant
 
     def may_hand_out(self, type_: str, scopes: tuple[str, ...]) -> None:
         """Nobody hands out grants that it does not have.  Raises `Forbidden`."""

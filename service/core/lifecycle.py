@@ -125,7 +125,8 @@ class Tokens:
         rules.words("owner", owner, rules.OWNER)
         if len(spared) > MANY:
             raise BadInput("except", f"at most {MANY} in one call")
-        spared = [_handle(id_) for id_ in spared]
+        if not all(rules.HANDLE.fullmatch(id_) for id_ in spared):
+            raise BadInput("except", "names something that is not the handle of a token")
         return await self.store.revoke_owner(
             caller.acts_for(tenant), owner, type_, "owner", spared, OWNER_CALL, dry=dry
         )
