@@ -5,10 +5,10 @@ from datetime import datetime
 
 import msgspec
 
-from service.cli.words import bar, clock, columns, fit, human, moment, plain
+from service.cli.words import bar, cells, clock, columns, fit, human, moment, plain
 from service.client import Event, TokenView
 
-BAR = 20  # columns
+BAR, OWNER = 20, 40  # columns at most
 HEAD = ("OWNER", "TYPE", "STATE", "REMAINING", "", "USES", "CREATED", "ID")
 
 
@@ -50,8 +50,21 @@ def table(views: Sequence[TokenView]) -> Iterable[str]:
 def _row(view: TokenView) -> tuple[str, ...]:
     left = bar(share(view.remaining_ms, view.life_ms), BAR) if view.active else ""
     time = human(view.remaining_ms) if view.active else view.ended_by or ""
-    row = (view.owner, view.type, view.state, left, time, str(view.uses), moment(view.created_at_ms)[:19], view.id)
+    row = (
+        shortened(view.owner),
+        view.type,
+        view.state,
+        left,
+        time,
+        str(view.uses),
+        moment(view.created_at_ms)[:19],
+        view.id,
+    )
     return tuple(map(plain, row))
+
+
+def shortened(owner: str) -> str:
+    return fit(owner, OWNER) if cells(owner) > OWNER else owner
 
 
 def event_line(event: Event) -> str:

@@ -58,6 +58,15 @@ async def test_list_says_when_there_is_more(client: Client, tokenlife: Run) -> N
     assert whole.stderr == ""
 
 
+async def test_a_long_owner_does_not_push_the_rest_off_the_screen(client: Client, tokenlife: Run) -> None:
+    token = await client.issue("o" * 200)
+
+    line = lines(tokenlife("list", "--owner", "o" * 200).stdout)[1]
+
+    assert line.startswith("o" * 39 + "…  session")
+    assert line.endswith(token.id)
+
+
 async def test_an_owner_cannot_draw_on_the_terminal_of_whoever_lists(client: Client, tokenlife: Run) -> None:
     await client.issue("evil\N{RIGHT-TO-LEFT OVERRIDE}\N{ZERO WIDTH SPACE}eve", type="drawn")
 

@@ -1,5 +1,6 @@
 """What each method of the SDK gives, and what it raises when the service says no."""
 
+import aiohttp
 import msgspec
 import pytest
 
@@ -237,6 +238,14 @@ async def test_nothing_that_is_shown_holds_a_text(client: Client) -> None:
     assert listed.items[0].token == text_of(issued)
     assert text_of(issued) not in repr([issued, listed])
     assert ADMIN not in repr([client, vars(client)])
+
+
+async def test_a_session_that_was_handed_in_stays_open(service: Service) -> None:
+    async with aiohttp.ClientSession() as session:
+        async with Client(service.url, ADMIN, session=session) as client:
+            await client.issue("ann")
+
+        assert not session.closed
 
 
 async def test_a_text_that_no_header_may_hold_is_refused_before_it_is_sent(service: Service) -> None:
