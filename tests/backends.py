@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from copy import copy
 from typing import cast
 
 import fakeredis
@@ -62,6 +63,13 @@ class Real(Backend):
 
     def plain(self) -> "redis.Redis":
         return redis.Redis.from_url(self.url)
+
+
+def nobody(backend: Backend) -> Backend:
+    """Where nobody listens."""
+    gone = copy(backend)
+    gone.url += ".nobody"
+    return gone
 
 
 class Farm:

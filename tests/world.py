@@ -1,5 +1,7 @@
 """One process of the service without its doors: the core on a store, wired by `service/app.py` itself."""
 
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, Self
 from unittest.mock import patch
 
@@ -43,11 +45,13 @@ class World:
 
     admin = ADMIN
 
-    def __init__(self, backend: Backend, **settings: Any) -> None:
+    def __init__(self, backend: Backend, *, ready: bool = True, **settings: Any) -> None:
+        """ready: whether to wait until the store answers."""
         given = Settings(redis_url=backend.url, signing_keys=SIGNING_KEYS, **settings)
         with patch.object(app, "client", backend.connect):
             self.service = app.Service(given, app.Start(backend.url, SIGNING_KEYS, ADMIN))
-        self.backend, self.settings = backend, given
+        self.backend, self.settings, self._ready = backend, given, ready
+        self._last: list[Callable[[], Awaitable[Any]]] = []
         self.tokens, self.store, self.link = self.service.tokens, self.service.store, self.service.link
         self.lists, self.feed, self.shelf = self.service.lists, self.service.feed, self.service.shelf
         self.texts, self.redis = self.service.texts, self.service.redis
@@ -55,13 +59,20 @@ class World:
         self.accounts._hasher = CHEAP
 
     async def __aenter__(self) -> Self:
-        await self.service.prepare()
+        if self._ready:
+            await self.service.prepare()
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        for call in reversed(self._last):
+            await call()
         await self.feed.close()
         await self.store.close()
         await self.link.close()
+
+    def on_close(self, call: Callable[..., Awaitable[Any]], *words: Any) -> None:
+        """What puts the store right again, however the test ends."""
+        self._last.append(partial(call, *words))
 
     async def issue(self, owner: str = "ann", **policy: Any) -> Issued:
         return await self.tokens.issue(Draft(owner=owner, **policy))

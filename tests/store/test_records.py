@@ -18,7 +18,7 @@ from tests.world import World
 
 OWNERS = [
     "ann", "a:b:c", "{07}", "}{", "tl:{00}:due", "-", " ", "a b", " lead and trail ", "%s %d %1 %%", "^$().[]*+-?",
-    "\\", '"quoted"', "o'neil", "active", "*", "名前", "Zoë", "🙂🙃", "é" * 256, "x" * 256, "\u200b", "\ufeff", "a\u00a0b",
+    "\\", '"', "o'neil", "active", "*", "名前", "Zoë", "🙂🙃", "é" * 256, "x" * 256, "\u200b", "\ufeff", "a\u00a0b",
 ]  # fmt: skip
 
 

@@ -1,0 +1,68 @@
+"""The scripts are there whenever they are needed, and a full store still renews and ends what it holds."""
+
+import pytest
+
+from service.core.errors import Unavailable
+from service.core.store import Filter
+from service.core.token import Change
+from service.store.scripts import VERBS, Scripts, source
+from tests import backends
+from tests.world import World
+
+
+async def run_every_verb(world: World) -> None:
+    issuer, everybody = await world.caller("tokens:issue"), Filter(tenant="default")
+    issued = await world.issue("ann")
+    await world.tokens.use(issued.text)
+    await world.tokens.renew(issued.text)
+    await world.tokens.amend(issued.token.id, Change(description="new"), issuer)
+    await world.tokens.rotate(issued.text)
+    await world.tokens.revoke(issued.text)
+    await world.store.revoke_owner("default", "ann", None, "owner", [], 10, dry=False)
+    await world.lists.page(everybody, limit=10, cursor=None, descending=False)
+    await world.lists.count(everybody)
+    await world.store.sweep(10)
+    await world.store.stats()
+    await world.shelf.turn("00" * 16, 1)
+
+
+async def test_each_script_is_loaded_again_after_it_was_flushed(world: World) -> None:
+    await run_every_verb(world)
+
+    await world.redis.script_flush()
+
+    await run_every_verb(world)
+
+
+async def test_every_file_is_a_verb_and_says_what_it_takes() -> None:
+    for verb in VERBS:
+        head = source(verb).partition(f"-- {verb}: ")[2]
+        assert "\n-- KEYS" in head, verb
+        assert "\n-- ARGV" in head, verb
+
+
+async def test_nothing_runs_on_a_store_that_nobody_has_looked_at(world: World) -> None:
+    scripts = Scripts(world.redis, 1000, 1000)
+
+    with pytest.raises(Unavailable) as refused:
+        await scripts("stats", "tl:{00}:due", "tl:{00}:")
+
+    assert refused.value.reason == "starting"
+
+
+@pytest.mark.parametrize("backend", backends.REAL, indirect=True)
+async def test_a_full_store_issues_nothing_but_renews_and_ends_what_it_holds(world: World) -> None:
+    one, other, third = await world.issue("ann"), await world.issue("bob", uses=1), await world.issue("eve")
+    await world.expire_now(third)
+    world.on_close(world.redis.config_set, "maxmemory", 0)
+    await world.redis.config_set("maxmemory", 1)
+
+    with pytest.raises(Unavailable) as refused:
+        await world.issue("joe")
+
+    assert refused.value.reason == "OutOfMemoryError"
+    assert (await world.tokens.use(one.text)).uses == 1
+    assert (await world.tokens.renew(one.text)).state == "active"
+    assert (await world.tokens.use(other.text)).state == "consumed"
+    assert (await world.tokens.revoke(one.text)).state == "revoked"
+    assert (await world.store.sweep(10)).marked == 1
