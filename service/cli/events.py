@@ -37,7 +37,7 @@ async def events(args: argparse.Namespace, client: Client) -> None:
             cursor, left = event.cursor, left - 1
             if left == 0:
                 break
-    if cursor and sys.stderr.isatty():
+    if cursor and sys.stdout.isatty():
         tell(f"To go on from here: tokenlife events --after {cursor}")
 
 

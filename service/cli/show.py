@@ -8,7 +8,7 @@ import msgspec
 from service.cli.words import bar, cells, clock, columns, fit, human, moment, plain
 from service.client import Event, TokenView
 
-BAR, OWNER = 20, 40  # columns at most
+BAR, SHORT_BAR, OWNER = 20, 12, 40  # columns at most; a usual row of a table fits into 120
 HEAD = ("OWNER", "TYPE", "STATE", "REMAINING", "", "USES", "CREATED", "ID")
 
 
@@ -48,7 +48,7 @@ def table(views: Sequence[TokenView]) -> Iterable[str]:
 
 
 def _row(view: TokenView) -> tuple[str, ...]:
-    left = bar(share(view.remaining_ms, view.life_ms), BAR) if view.active else ""
+    left = bar(share(view.remaining_ms, view.life_ms), SHORT_BAR) if view.active else ""
     time = human(view.remaining_ms) if view.active else view.ended_by or ""
     row = (
         shortened(view.owner),
@@ -57,7 +57,7 @@ def _row(view: TokenView) -> tuple[str, ...]:
         left,
         time,
         str(view.uses),
-        moment(view.created_at_ms)[:19],
+        moment(view.created_at_ms)[:16],
         view.id,
     )
     return tuple(map(plain, row))
