@@ -118,6 +118,10 @@ class Tokens:
     async def revoke_by_id(self, id_: str, by: str | None, reason: str = "request") -> Token:
         return await self._revoke_one(_handle(id_), await self._tenant(by, callers.REVOKE), reason)
 
+    async def end(self, token: Token, reason: str = "request") -> Token:
+        """Ends a token that was looked up.  Whoever asks was authorized before, for this very token."""
+        return await self._revoke_one(token.id, token.tenant, reason)
+
     async def revoke_owner(
         self, caller: Caller, tenant: str, owner: str, *, type_: str | None, spared: Sequence[str], dry: bool
     ) -> tuple[int, bool]:
