@@ -27,7 +27,7 @@ from service.core.rules import Rules
 from service.core.seal import Sealer
 from service.core.text import Texts, partition_of, stand_in
 from service.core.token import ACTIVE, SERVICE, Draft, Words
-from service.facades import onespan, sarus
+from service.facades import onespan, sarus, taler, wepay
 from service.metrics import Metrics
 from service.settings import Settings
 from service.store.connect import WrongStore, agree_on_partitions, allow_oom, client
@@ -148,11 +148,13 @@ class Service:
         cookie_name, public_url = settings.cookie_name, settings.public_url
         dialects: dict[str, Callable[[], Voice]] = {
             "sarus": lambda: sarus.voice(self.tokens, accounts, Pace(self.shelf, settings.sarus_per_second)),
+            "wepay": lambda: wepay.voice(self.tokens, self.lists, replays),
+            "taler": lambda: taler.voice(self.tokens, self.lists, accounts),
             "onespan": lambda: onespan.voice(self.tokens, self.lists, self._keys, settings.onespan_life_ms),
         }
         return [
             native.voice(self.tokens, self.lists, replays, accounts, self.feed, heartbeat_s, cookie_name, public_url),
-            *[dialects[name]() for name in dict.fromkeys(settings.facades) if name in dialects],
+            *[dialects[name]() for name in dict.fromkeys(settings.facades)],
         ]
 
     def _behind(self, doors: list[socket.socket]) -> list[tuple[socket.socket, server.Runner]]:
