@@ -1,6 +1,6 @@
 """Our own voice, whole: the list of its routes on one screen."""
 
-from service.api import events, gateways, health, holders, oauth, openapi, problems, tokenreview, tokens
+from service.api import browser, events, gateways, health, holders, oauth, openapi, problems, tokenreview, tokens
 from service.api.health import Exposition, Readiness
 from service.core.accounts import Accounts
 from service.core.events import Feed
@@ -25,7 +25,7 @@ def voice(
         *gateways.routes(tokens_, cookie_name),
         *tokenreview.routes(tokens_),
     ]
-    routes += openapi.routes(routes)
+    routes += [*openapi.routes(routes), *browser.routes()]
     return Voice("native", routes, problems.render, lambda _path: True)
 
 
