@@ -17,7 +17,8 @@ from service.core.token import Token
 KINDS = ("issued", "used", "renewed", "rotated", "revoked", "expired", "consumed")
 
 Position = tuple[int, int]  # ms and number within the ms: a stream's entry id
-START: Position = (0, 0)
+START: Position = (0, 0)  # from the oldest that is kept
+FRESH: Position = (0, 1)  # from the first that comes to a stream which is empty now
 PLACES = re.compile(r"[A-Za-z0-9_-]{1,8192}")
 
 
@@ -68,7 +69,7 @@ class Places(msgspec.Struct, frozen=True):
     def cursor(self) -> str:
         """Distances from the latest moment: most take two or three bytes."""
         latest = max(ms for ms, _ in self.each)
-        flat = [number for ms, seq in self.each for number in ((latest - ms, seq) if ms else (-1, 0))]
+        flat = [number for ms, seq in self.each for number in (latest - ms if ms else -1, seq)]
         return urlsafe_b64encode(msgspec.msgpack.encode([latest, *flat])).rstrip(b"=").decode()
 
 
@@ -81,7 +82,7 @@ def read_cursor(cursor: str, partitions: int, field: str = "after") -> Places:
         if len(flat) != 2 * partitions or not 0 <= latest < 2**53 or min(flat[1::2]) < 0 or max(flat[1::2]) >= 2**53:
             raise ValueError
         each = tuple(
-            START if back == -1 else (latest - back, seq) for back, seq in zip(flat[::2], flat[1::2], strict=True)
+            (0 if back == -1 else latest - back, seq) for back, seq in zip(flat[::2], flat[1::2], strict=True)
         )
         if min(ms for ms, _ in each) < 0:
             raise ValueError

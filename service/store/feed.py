@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from service.core.errors import Gone, Unavailable
-from service.core.events import START, Event, Places, Position, Wanted
+from service.core.events import FRESH, START, Event, Places, Position, Wanted
 from service.core.text import dashed
 from service.store import keys, record
 from service.store.link import Link
@@ -67,13 +67,17 @@ class RedisFeed:
         self._closing = False
 
     async def now(self) -> Places:
-        rows = await self._each("xrevrange", [("+", "-", 1)] * self.partitions)
-        return Places(tuple(_position(row[0][0]) if row else START for row in rows))
+        return Places(tuple(FRESH if end == START else end for end in await self._ends()))
 
     async def read(self, after: Places, wanted: Wanted, limit: int) -> tuple[list[Event], Places]:
-        first = await self._each("xrange", [("-", "+", 1)] * self.partitions)
         rows = await self._each("xrange", [(f"({ms}-{seq}", "+", limit) for ms, seq in after.each])
-        _check_kept(after, [_position(row[0][0]) if row else START for row in first])
+        # Asked afterwards: what was trimmed away in between would be missed and nobody would know.
+        first = await self._each("xrange", [("-", "+", 1)] * self.partitions)
+        lengths = await self._each("xlen", [()] * self.partitions)
+        _check_kept(after, [
+            _position(row[0][0]) if row and length >= self._link.scripts.events_kept else START
+            for row, length in zip(first, lengths, strict=True)
+        ])  # fmt: skip
         events = [_event(partition, entry) for partition, row in enumerate(rows) for entry in row]
         events.sort(key=lambda event: (event.position, event.partition))
         for event in events[:limit]:
@@ -123,7 +127,7 @@ class RedisFeed:
         while self._followers and not self._closing:
             try:
                 if self._ring is None:
-                    self._ring = Ring(await self.now())
+                    self._ring = Ring(Places(tuple(await self._ends())))
                     self._tell()
                 await self._block(self._ring)
             except (RedisError, OSError, TimeoutError, Unavailable):
@@ -142,6 +146,11 @@ class RedisFeed:
                 ring.add(_event(partition, entry))
         if answer:
             self._tell()
+
+    async def _ends(self) -> list[Position]:
+        """The last entry of each stream; START where there is none."""
+        rows = await self._each("xrevrange", [("+", "-", 1)] * self.partitions)
+        return [_position(row[0][0]) if row else START for row in rows]
 
     async def _each(self, command: str, arguments: Sequence[tuple[Any, ...]]) -> list[Any]:
         """One command on every stream, in one round trip."""
@@ -174,7 +183,10 @@ def _event(partition: int, entry: tuple[bytes, dict[bytes, bytes]]) -> Event:
 
 
 def _check_kept(after: Places, first: list[Position]) -> None:
-    """A reader whose own last entry was trimmed away may have missed what was behind it."""
+    """A reader whose own last entry was trimmed away may have missed what was behind it.
+
+    first: the oldest entry of each stream that may have been trimmed; of the others, START.
+    """
     if any(START < place < kept for place, kept in zip(after.each, first, strict=True)):
         oldest = tuple(START if place < kept else place for place, kept in zip(after.each, first, strict=True))
         raise Gone(Places(oldest).cursor())

@@ -32,6 +32,7 @@ class Scripts:
 
     def __init__(self, redis: Redis, retention_ms: int, events_kept: int) -> None:
         self._redis = redis
+        self.events_kept = events_kept
         self._common = [retention_ms, events_kept]
         self._scripts: dict[str, AsyncScript] = {}
 
