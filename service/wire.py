@@ -5,7 +5,9 @@ answer is in that voice's form, the router's own 404, 405 and 413 and unforeseen
 """
 
 import asyncio
+import json
 import re
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from functools import cache
 from typing import Any, TypeVar, cast
@@ -17,6 +19,7 @@ from aiohttp.http_exceptions import BadHttpMessage
 from service.core.errors import BadInput, Malformed
 
 JSON = "application/json"
+FIELD = 64  # characters of a field's name
 BODY_S = 10.0  # where the connection does not say: aiohttp bounds everything but the time that a body may take
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -107,6 +110,8 @@ async def read_json(request: web.BaseRequest, kind: type[T], limit: int | None =
     body = await read_body(request, limit)
     try:
         decoded: T = decoder(cast(Any, kind)).decode(body)
+        if body.count(b":") > 1:  # else there is but one name
+            json.loads(body, object_pairs_hook=_once)
     except UnicodeDecodeError:
         raise BadInput("body", "is not UTF-8") from None
     except RecursionError:
@@ -116,6 +121,13 @@ async def read_json(request: web.BaseRequest, kind: type[T], limit: int | None =
     return decoded
 
 
+def _once(members: list[tuple[str, Any]]) -> None:
+    """Of a name that is given twice, two parties on the way could each believe another one."""
+    if len(dict(members)) < len(members):
+        name, _ = Counter(name for name, _ in members).most_common(1)[0]
+        raise BadInput(_short(name, "body"), "is given twice")
+
+
 def _is_json(request: web.BaseRequest) -> bool:
     return request.content_type == JSON and (request.charset or "utf-8").lower() == "utf-8"
 
@@ -123,9 +135,9 @@ def _is_json(request: web.BaseRequest) -> bool:
 def read_query(request: web.BaseRequest, kind: type[T]) -> T:
     """The query as a Struct; a parameter given twice is refused.  Raises `BadInput`."""
     query = request.query
-    for name in set(query):
-        if len(query.getall(name)) > 1:
-            raise BadInput(name, "is given twice")
+    if len(set(query)) < len(query):
+        name, _ = Counter(query.keys()).most_common(1)[0]
+        raise BadInput(_short(name, "query"), "is given twice")
     try:
         return msgspec.convert(dict(query), kind, strict=False)
     except msgspec.ValidationError as error:
@@ -141,8 +153,15 @@ def bad_input(error: msgspec.DecodeError, whole: str) -> BadInput:
     path = at[1] if at else ""
     if named:
         field = ".".join(part for part in (path, named[1]) if part)
-        return BadInput(field, "is missing" if "missing" in text else "is not a field that this call knows")
-    return BadInput(path or whole, message[:1].lower() + message[1:])
+        return BadInput(
+            _short(field, whole), "is missing" if "missing" in text else "is not a field that this call knows"
+        )
+    return BadInput(_short(path, whole), message if message[1:2].isupper() else message[:1].lower() + message[1:])
+
+
+def _short(field: str, whole: str) -> str:
+    """A name as a client sent it may be anything; a text of a token, for one, has 74 characters and more."""
+    return field if 0 < len(field) <= FIELD else whole
 
 
 def bearer(request: web.BaseRequest) -> str | None:
