@@ -23,7 +23,7 @@ MAY_IMPORT = {
     "server": {"core", "wire"},
     "prompt": set[str](),
     "logs": set[str](),
-    "settings": set[str](),
+    "settings": {"settings"},
     "client": {"client", "api", "core.errors"},
     "app": {"core", "store", "wire", "api", "facades", "expirer", "metrics", "server", "logs", "settings"},
     "doors": {"settings"},

@@ -42,47 +42,32 @@ def _number(word: str) -> int | None:
 
 
 def decode(id_: str, record: bytes, remaining: int) -> Token:
-    """The token of a handle and its record.  An active one without a life has lapsed, whether or not a sweep has marked it.
+    """The token of a handle and its record, whose words stand in the order of the prelude.
 
-    Each use runs this once; the order of the words is that of the prelude.
+    An active one without a life has lapsed, whether or not a sweep has marked it.  Each use runs this once.
     """
     line, owner, rest, *rotation = record.decode().split("\n")
-    (state, deadline, last, uses, sequence_word, life_word, ceiling, most, flags_, ended_at_word, ended_by_word,
+    (state, deadline, last, uses, number_, life_word, ceiling, most, flags_, ended_at_word, ended_by_word,
      tenant, kind, *scopes) = line.split(" ")  # fmt: skip
-    deadline_ms, life, sequence = int(deadline), _number(life_word), int(sequence_word)
+    deadline_ms, life, sequence = int(deadline), _number(life_word), int(number_)
     ended_at, ended_by = _number(ended_at_word), None if ended_by_word == "-" else ended_by_word
     if remaining == 0 and state == ACTIVE:
         state, ended_at, ended_by = (REVOKED, deadline_ms, "rotated") if rotation else (EXPIRED, deadline_ms, "life")
     words = _words.decode(rest)
     rotated_to, _, successor = rotation[0].partition(" ") if rotation else ("", "", "")
     return Token(
-        id=id_,
-        tenant=tenant,
-        owner=owner,
-        type=kind,
-        state=state,
-        sequence=sequence,
-        created_at_ms=sequence // TICKS,
+        id=id_, tenant=tenant, owner=owner, type=kind, state=state,
+        sequence=sequence, created_at_ms=sequence // TICKS,
         # A server clock stepped back shows a PTTL above the full life.
         remaining_ms=None if remaining < 0 else remaining if life is None else min(remaining, life),
-        life_ms=life,
-        deadline_at_ms=deadline_ms or None,
-        ceiling_at_ms=_number(ceiling),
-        last_used_at_ms=int(last),
-        uses=int(uses),
-        max_uses=_number(most),
-        sliding="s" in flags_,
-        refreshable="r" in flags_,
-        scopes=tuple(scopes),
-        ended_at_ms=ended_at,
-        ended_by=ended_by,
-        description=words.description,
-        metadata=words.metadata,
-        sealed=words.sealed,
-        rotated_from=words.rotated_from,
-        rotated_to=dashed(rotated_to) if rotation else None,
+        life_ms=life, deadline_at_ms=deadline_ms or None, ceiling_at_ms=_number(ceiling),
+        last_used_at_ms=int(last), uses=int(uses), max_uses=_number(most),
+        sliding="s" in flags_, refreshable="r" in flags_, scopes=tuple(scopes),
+        ended_at_ms=ended_at, ended_by=ended_by,
+        description=words.description, metadata=words.metadata, sealed=words.sealed,
+        rotated_from=words.rotated_from, rotated_to=dashed(rotated_to) if rotation else None,
         successor=successor or None,
-    )
+    )  # fmt: skip
 
 
 def decode_at(id_: str, record: bytes, moment_ms: int) -> Token:
