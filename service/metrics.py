@@ -9,6 +9,7 @@ from service.core.watch import Watch
 
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 LAGS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 60.0, 3600.0)
+SWEPT = ("marked", "rescored", "purged", "evicted")
 SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 1000)
 
 
@@ -44,6 +45,8 @@ class Metrics(Watch):
                              registry=registry)  # fmt: skip
         self.passes = Counter("tokenlife_sweep_tokens", "Tokens a sweep looked at, by what became of them.",
                               ["what"], registry=registry)  # fmt: skip
+        for what in SWEPT:
+            self.passes.labels(what)  # from zero on, for a rate does not see a counter that begins above it
         # What all workers share is told by the one who asked last.
         self.live = Gauge("tokenlife_tokens", "Tokens kept, by state.", ["state"], registry=registry,
                           multiprocess_mode="mostrecent")  # fmt: skip
@@ -78,7 +81,7 @@ class Metrics(Watch):
         inc()
 
     def swept(self, marked: int, rescored: int, purged: int, evicted: int, lags_ms: list[int]) -> None:
-        for what, number in (("marked", marked), ("rescored", rescored), ("purged", purged), ("evicted", evicted)):
+        for what, number in zip(SWEPT, (marked, rescored, purged, evicted), strict=True):
             if number:
                 self.passes.labels(what).inc(number)
         for lag in lags_ms:
