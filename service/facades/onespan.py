@@ -179,9 +179,9 @@ def voice(tokens: Tokens, lists: Lists, keys: Sequence[str], life_ms: int = DAY_
 
     routes = [
         Route(method="PUT", path="/api/transaction/", handler=create),
-        Route(method="GET", path="/api/transaction/{id}", handler=look),
-        Route(method="PUT", path="/api/transaction/{id}/event", handler=event),
-        Route(method="POST", path="/api/transaction/{id}/token", handler=issue),
+        Route(method="GET", path="/api/transaction/{id:[^/]+}", handler=look),
+        Route(method="PUT", path="/api/transaction/{id:[^/]+}/event", handler=event),
+        Route(method="POST", path="/api/transaction/{id:[^/]+}/token", handler=issue),
         Route(method="POST", path="/v1/credentials/onespan", handler=credential, status=201),
     ]
     return Voice("onespan", routes, render, lambda path: f"{path}/".startswith("/api/transaction/"))
@@ -228,7 +228,7 @@ def _answer(
 async def _read(request: web.Request, kind: type[T]) -> T:
     """The body, whatever type it says it is of.  Raises `BadInput`."""
     try:
-        return msgspec.json.decode(await read_body(request), type=kind)
+        return msgspec.json.decode((await read_body(request)).decode(), type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise BadInput("body", "is not what this call takes") from None
 

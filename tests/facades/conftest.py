@@ -18,7 +18,7 @@ from yarl import URL
 
 from service.store import keys
 from tests import leaks
-from tests.servers import Server, Service
+from tests.servers import Server, Service, wait_until
 from tests.world import SHORTEN
 
 ADMIN = "the-admin-token-of-the-facades"
@@ -108,9 +108,15 @@ class Here:
 
     async def story(self, id_: str) -> list[str]:
         """The kinds of a token's events, oldest first."""
-        owner = (await self.view(id_))["owner"]
-        page = await self.native("GET", "/v1/events?" + urlencode({"owner": owner, "limit": 1000}))
-        return [event["type"].rpartition(".")[2] for event in page["events"] if event["subject"] == id_]
+        view = await self.view(id_)
+        asked = {"owner": view["owner"], "tenant": view["tenant"], "limit": 1000}
+        kinds, after = list[str](), "start"
+        while True:
+            page = await self.native("GET", "/v1/events?" + urlencode({**asked, "after": after}))
+            kinds += [event["type"].rpartition(".")[2] for event in page["events"] if event["subject"] == id_]
+            if page["next"] == after:
+                return kinds
+            after = page["next"]
 
     def pttl(self, id_: str) -> int:
         """What the store says of a life, ms."""
@@ -126,6 +132,14 @@ class Here:
     def expire(self, id_: str) -> None:
         """Its life runs out now."""
         self.shorten(id_, 0)
+
+    async def forget(self, id_: str) -> None:
+        """A day after its end: the next sweep purges its record."""
+        short = keys.short(id_)
+        record = f"{keys.tag(keys.partition(short))}t:{short}"
+        await wait_until(lambda: not self.redis.get(record).startswith(b"active"))
+        self.redis.zadd(keys.due(keys.partition(short)), {short: 1})
+        await wait_until(lambda: not self.redis.exists(record))
 
 
 @pytest.fixture(scope="session")
