@@ -120,19 +120,21 @@ class Service:
         told = False
         while not self.stopping.is_set():
             try:
-                await agree_on_partitions(self.link, self.settings.partitions)
-                self.link.scripts.say_allow_oom(allowed=await allow_oom(self.link))
-                await self._ensure_admin()
-                return
+                return await self._look_at_store()
             except Unavailable as error:
                 if not told:
                     log.warning("waiting for the store", extra={"reason": error.reason})
                 told = True
                 await asyncio.sleep(AWAY_S)
 
+    async def _look_at_store(self) -> None:
+        await agree_on_partitions(self.link, self.settings.partitions)
+        self.link.scripts.say_allow_oom(allowed=await allow_oom(self.link))
+        await self._ensure_admin()
+
     async def sweep(self) -> dict[str, int]:
-        """Passes until nothing is due; what they did."""
-        await self.prepare()
+        """Passes until nothing is due; what they did.  Raises `Unavailable`: it does not wait for a store."""
+        await self._look_at_store()
         totals = {"marked": 0, "rescored": 0, "purged": 0, "evicted": 0}
         while (done := await self.store.sweep(expirer.LIMIT)).looked_at:
             for name in totals:

@@ -54,7 +54,7 @@ def of_owners(tokens: Tokens, accounts: Accounts) -> list[Route]:
         caller = await tokens.authorize(caller_text(request), callers.ACCOUNTS)
         tenant = caller.acts_for(read_query(request, views.TenantQuery).tenant)
         if not await accounts.delete(tenant, request.match_info["username"]):
-            raise HttpError(404, "unknown", "There is no such account.")
+            raise HttpError(404, "unknown_account", "There is no such account.")
         return web.Response(status=204)
 
     account = "/v1/accounts/{username}"

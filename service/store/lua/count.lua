@@ -14,6 +14,6 @@ for _, field in ipairs(redis.call('HKEYS', tag .. 'n:' .. tenant)) do
   else
     number = redis.call('ZCARD', tag .. 'o:' .. tenant .. ':' .. kind .. ':' .. state .. ':' .. owner)
   end
-  answer[#answer + 1], answer[#answer + 2], answer[#answer + 3] = kind, state, number
+  if number > 0 then answer[#answer + 1], answer[#answer + 2], answer[#answer + 3] = kind, state, number end
 end
 return answer
