@@ -12,7 +12,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from service.api.asked import caller_text
 from service.api.problems import problem
-from service.api.views import View, Wire, view
+from service.api.views import Owner, Tenant, View, Wire, view
 from service.core import callers
 from service.core.callers import Caller
 from service.core.errors import BadInput
@@ -53,8 +53,8 @@ class CloudEvent(msgspec.Struct, frozen=True):
 
 class EventsQuery(Wire, frozen=True):
     after: Annotated[str, Meta(max_length=8192, description="a cursor; or `start`, or `now`")] | None = None
-    owner: str | None = None
-    tenant: str | None = None
+    owner: Owner | None = None
+    tenant: Tenant | None = None
     type: Annotated[str, Meta(description="issued, expired ...; with or without `tokenlife.token.`")] | None = None
     limit: Annotated[int, Meta(ge=1, le=1000)] = 100
     wait_ms: Annotated[int, Meta(ge=0, le=30_000)] = 0

@@ -10,8 +10,11 @@ from service.core.token import Token
 
 Ms = Annotated[int, Meta(ge=1, description="a duration in milliseconds")]
 Text = Annotated[str, Meta(description="the text of a token", max_length=4096)]
+Tenant = Annotated[str, Meta(pattern=f"^{rules.NAME.pattern}$", description="an admin's to name; else the caller's")]
+Type = Annotated[str, Meta(pattern=f"^{rules.TYPE.pattern}$", description="what kind of token; callers are `service`")]
+Scope = Annotated[str, Meta(pattern=f"^{rules.SCOPE.pattern}$")]
 Owner = Annotated[str, Meta(min_length=1, max_length=rules.OWNER, description="whom the token stands for")]
-Scopes = Annotated[tuple[str, ...], Meta(max_length=rules.SCOPES)]
+Scopes = Annotated[tuple[Scope, ...], Meta(max_length=rules.SCOPES)]
 Description = Annotated[str, Meta(min_length=1, max_length=rules.DESCRIPTION)]
 State = Literal["active", "expired", "revoked", "consumed"]
 Order = Literal["asc", "desc"]
@@ -82,8 +85,8 @@ class Wire(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 class Issue(Wire, frozen=True):
     owner: Owner
-    tenant: str | None = None
-    type: str = "session"
+    tenant: Tenant | None = None
+    type: Type = "session"
     life_ms: Ms | None | UnsetType = UNSET
     ceiling_ms: Annotated[int, Meta(ge=1, description="a moment; below 10^12 a duration from now")] | None = None
     uses: Annotated[int, Meta(ge=1, le=rules.USES)] | None = None
@@ -129,8 +132,8 @@ class Patch(Wire, frozen=True):
 
 class CountQuery(Wire, frozen=True):
     owner: Owner | None = None
-    tenant: str | None = None
-    type: str | None = None
+    tenant: Tenant | None = None
+    type: Type | None = None
     state: State | None = None
 
 
@@ -159,8 +162,8 @@ class CountView(msgspec.Struct, frozen=True):
 
 
 class RevokeOwner(Wire, frozen=True, rename={"spared": "except"}):
-    tenant: str | None = None
-    type: str | None = None
+    tenant: Tenant | None = None
+    type: Type | None = None
     spared: Annotated[list[str], Meta(max_length=1000)] = []
     dry_run: bool = False
 
@@ -174,8 +177,8 @@ class Revoked(msgspec.Struct, frozen=True):
 
 class Password(Wire, frozen=True):
     password: Annotated[str, Meta(min_length=8, max_length=256)]
-    tenant: str | None = None
+    tenant: Tenant | None = None
 
 
 class TenantQuery(Wire, frozen=True):
-    tenant: str | None = None
+    tenant: Tenant | None = None

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from service.core import rules
 from service.core.errors import Forbidden
 from service.core.token import SERVICE, Token
 
@@ -26,9 +27,9 @@ class Caller(msgspec.Struct, frozen=True):
         return ADMIN in self.grants
 
     def acts_for(self, tenant: str | None) -> str:
-        """The tenant of this call: an admin names any, others have their own.  Raises `Forbidden`."""
+        """The tenant of this call: an admin names any, others have their own.  Raises `Forbidden`, `BadInput`."""
         if self.is_admin:
-            return tenant or DEFAULT_TENANT
+            return DEFAULT_TENANT if tenant is None else rules.name("tenant", tenant)
         if tenant not in (None, self.tenant):
             raise Forbidden(id=self.id, needed=ADMIN)
         return self.tenant
