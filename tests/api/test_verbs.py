@@ -232,7 +232,7 @@ async def test_an_account_is_put_replaced_and_forgotten(shop: Caller) -> None:
     again = await shop.call("DELETE", path)
 
     assert [(one.status, one.body) for one in (made, replaced, forgotten)] == [(204, b"")] * 3
-    assert (again.status, again.code) == (404, "unknown")
+    assert (again.status, again.code) == (404, "unknown_account")
 
 
 async def _older_than(caller: Caller, token: dict[str, int], ms: int) -> bool:
