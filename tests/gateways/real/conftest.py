@@ -1,0 +1,39 @@
+"""`gateway`: each of the gateways in turn, in front of one application, asking one service."""
+
+from collections.abc import AsyncIterator, Iterator
+
+import aiohttp
+import pytest
+
+from tests.gateways.real.client import Client
+from tests.gateways.real.programs import APPLICATION, GRPC, KINDS, TOKENLIFE, Gateway, Upstream
+from tests.gateways.running import backend, service_on, store, world
+from tests.servers import Server, Service, free_port
+
+__all__ = ["backend", "store", "world"]
+
+
+@pytest.fixture(scope="session")
+def service(store: Server) -> Iterator[Service]:
+    with service_on(store, grpc_port=free_port()) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def upstream() -> Iterator[Upstream]:
+    with Upstream() as running:
+        yield running
+
+
+@pytest.fixture(scope="session", params=list(KINDS))
+def gateway(request: pytest.FixtureRequest, service: Service, upstream: Upstream) -> Iterator[Gateway]:
+    ports = {TOKENLIFE: service.port, GRPC: int(service.environment["TOKENLIFE_GRPC_PORT"]), APPLICATION: upstream.port}
+    with Gateway(request.param, ports) as running:
+        yield running
+
+
+@pytest.fixture
+async def http(gateway: Gateway) -> AsyncIterator[Client]:
+    """A client of the gateway."""
+    async with aiohttp.ClientSession() as session:
+        yield Client(session, gateway.port)
