@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from service.cli import events, house, many, one, watch
+from service.cli import credential, events, house, many, one, watch
 from service.cli.options import WRONG, Parser
 from service.cli.out import tell
 from service.cli.words import moment
@@ -57,7 +57,7 @@ examples:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     verbs = whole.add_subparsers(title="verbs", metavar="VERB", required=True)
-    for add in (house.add_serve, one.add, many.add, events.add, watch.add, house.add):
+    for add in (house.add_serve, one.add, many.add, events.add, watch.add, credential.add, house.add):
         add(verbs)
     return whole
 

@@ -177,6 +177,12 @@ class Client(Verbs):
     async def delete_account(self, username: str, *, tenant: str | None = None) -> None:
         await self._caller.ask(Call(method="DELETE", path=_account(username), query={"tenant": tenant}))
 
+    async def onespan_credential(self, owner: str, *, tenant: str | None = None, life_ms: int | None = None) -> str:
+        """What a caller of the OneSpan API sends as `Authorization`, whole.  life_ms None: a year, the longest."""
+        asked = {"owner": owner, "tenant": tenant} | ({"life_ms": life_ms} if life_ms else {})
+        call = Call(method="POST", path="/v1/credentials/onespan", body=asked, repeatable=False)
+        return (await self._caller.ask(call)).read(dict[str, str])["authorization"]
+
 
 def _account(username: str) -> str:
     return "/v1/accounts/" + quote(username, safe="")

@@ -10,6 +10,7 @@ from tests.servers import Server, Service, free_port
 
 VERBS = {
     *("serve", "issue", "use", "peek", "renew", "rotate", "revoke", "list", "count", "events", "watch"),
+    "credential",
     *("sweep", "settings", "healthcheck", "openapi", "version"),
 }
 
