@@ -6,14 +6,18 @@ LOCK = uv pip compile --universal --python-version 3.11 --generate-hashes --no-e
 	--custom-compile-command 'make lock' --quiet $(LOCKFLAGS)
 PIP := $(VENV)/bin/pip --disable-pip-version-check --quiet
 LOCKS := deploy/requirements
+TOOLS := .venv-deploy
+RULE := deploy/kubernetes/components/monitoring/prometheusrule.yaml
 
 help: ## say what can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 setup: $(READY) ## make .venv from the lock (PYTHON=python3.12 chooses the Python)
 run: setup ## start the service; without TOKENLIFE_REDIS_URL with a store of its own
 	$(VENV)/bin/tokenlife serve
 test: setup ## run the tests
 	$(VENV)/bin/python -m pytest
+test-deploy: setup $(TOOLS)/.ready ## judge deploy/ by its tools' own lights; no cluster and no container engine
+	$(VENV)/bin/python -m pytest tests/deploy tests/deploy/check_*.py
 check: lint types ## all that judges the code without running it
 lint: setup ## style
 	$(VENV)/bin/ruff check && $(VENV)/bin/ruff format --check
@@ -24,8 +28,12 @@ bench: setup ## measure
 lock: ## pin all dependencies anew (needs uv; LOCKFLAGS=--upgrade moves every pin)
 	$(LOCK) -o $(LOCKS)/run.txt pyproject.toml $(LOCKS)/run.in
 	$(LOCK) -o $(LOCKS)/dev.txt -c $(LOCKS)/run.txt pyproject.toml $(LOCKS)/run.in $(LOCKS)/dev.in
+	$(LOCK) -o $(LOCKS)/deploy.txt $(LOCKS)/deploy.in
+rules: ## wrap the alert rules for Kubernetes
+	{ sed '/^spec:/q' $(RULE); sed '/^#/d; s/^./  &/' deploy/prometheus/alerts.yaml; } >$(RULE).new
+	mv $(RULE).new $(RULE)
 clean: ## remove what these verbs made, but no data
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
+	rm -rf $(VENV) $(TOOLS) .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
 
 $(READY): pyproject.toml $(LOCKS)/dev.txt
 	@$(PYTHON) -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
@@ -34,5 +42,12 @@ $(READY): pyproject.toml $(LOCKS)/dev.txt
 	$(PIP) install --require-hashes -r $(LOCKS)/dev.txt
 	$(PIP) install --no-deps --no-build-isolation -e .
 	@touch $@
+# Of Debian's package only the two programs are taken: installed, it would start a server.
+$(TOOLS)/.ready: $(LOCKS)/deploy.txt
+	$(PYTHON) -m venv $(TOOLS)
+	$(TOOLS)/bin/pip --disable-pip-version-check --quiet install --require-hashes -r $(LOCKS)/deploy.txt
+	cd $(TOOLS) && (apt-get download -qq prometheus || (apt-get update -qq && apt-get download -qq prometheus)) && \
+		dpkg -x prometheus_*.deb deb && mv deb/usr/bin/prometheus deb/usr/bin/promtool bin/ && rm -r deb prometheus_*.deb
+	@touch $@
 
-.PHONY: help setup run test check lint types bench lock clean
+.PHONY: help setup run test test-deploy check lint types bench lock rules clean
