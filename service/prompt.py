@@ -44,6 +44,8 @@ class Prompt(web.StreamResponse):
         connection = b"" if self._keep_alive and request.version >= (1, 1) else self._connection()
         lines = b"HTTP/1.1 200 OK\r\n", self._own, (more + length).encode(), connection, b"\r\n", self._content
         transport.write(b"".join(lines))
+        if request.protocol._paused:  # noqa: SLF001 - a client that asks and does not read would fill our memory
+            await request.protocol._drain_helper()  # noqa: SLF001
 
     async def write_eof(self, data: bytes = b"") -> None:
         """All is written."""

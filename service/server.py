@@ -18,6 +18,7 @@ from service.wire import Voice
 
 KEEPALIVE_S = 75.0  # above the 60 s that gateways keep an idle connection, so that we are not the first to close it
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+VARIABLE = re.compile(r"{(\w+)}")  # aiohttp would take no braces in it, but owners may have them
 UNREADABLE = {
     "type": "about:blank", "title": "Bad request", "status": 400, "code": "bad_http",
     "detail": "The request cannot be read as HTTP: its first line or its headers are malformed or too large.",
@@ -32,6 +33,7 @@ class Connection(web.RequestHandler):
     """One client's connection.  body_s: how long the body of a request may take to arrive."""
 
     __slots__ = ("body_s",)
+    body_s: float
 
     def handle_error(
         self,
@@ -116,10 +118,11 @@ def runner(voices: Sequence[Voice], max_body_bytes: int, body_s: float, grace_s:
     app = web.Application(client_max_size=max_body_bytes)
     for voice in voices:
         for route in voice.routes:
+            path = VARIABLE.sub(r"{\1:[^/]+}", route.path)
             if route.method == "GET":
-                app.router.add_get(route.path, route.handler)
+                app.router.add_get(path, route.handler)
             else:
-                app.router.add_route(route.method, route.path, route.handler)
+                app.router.add_route(route.method, path, route.handler)
     return Runner(app, Edge(app, voices, told), body_s, grace_s)
 
 
