@@ -2,8 +2,10 @@
 
 import asyncio
 import re
+from urllib.parse import quote
 
 import pytest
+from yarl import URL
 
 from tests.api.calls import NOBODY, VIEW, Caller, fresh
 from tests.servers import wait_until
@@ -221,6 +223,18 @@ async def test_revoking_an_owner_is_bounded_per_call(shop: Caller) -> None:
     second = await shop.ok("POST", f"/v1/owners/{owner}/revoke", {})
 
     assert (first, second) == ({"revoked": 500, "more": True}, {"revoked": 10, "more": False})
+
+
+@pytest.mark.parametrize("owner", ["{b}", "a/b", "a%2fb", "a b", "..", "ü", "a?b#c", "a;b", "+", "\U0001f600"])
+async def test_an_owner_may_have_any_name(shop: Caller, owner: str) -> None:
+    token = await shop.issue(owner)
+    path = f"/v1/owners/{quote(owner, safe='').replace('.', '%2E')}/revoke"
+
+    async with shop.http.post(URL(shop.url + path, encoded=True), json={}, headers=shop.headers()) as answer:
+        revoked = (await answer.json())["revoked"]
+
+    assert (answer.status, revoked) == (200, 1)
+    assert [item["id"] for item in (await shop.ok("GET", "/v1/tokens", owner=owner))["items"]] == [token["id"]]
 
 
 async def test_an_account_is_put_replaced_and_forgotten(shop: Caller) -> None:
