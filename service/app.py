@@ -102,7 +102,7 @@ class Service:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stopping.set)
-        runners = [await self._serve(*one) for one in self._behind(doors)]
+        runners = [*[await self._serve(*one) for one in self._behind(doors)], *await self._grpc()]
         sweeping = None
         try:
             await self.prepare()
@@ -174,7 +174,18 @@ class Service:
         await web.SockSite(running, door, backlog=1024).start()
         return running
 
-    async def _leave(self, runners: list[server.Runner], sweeping: "asyncio.Future[None] | None") -> None:
+    async def _grpc(self) -> "list[Any]":
+        """What Envoy may ask over gRPC, if a port is set for it."""
+        settings = self.settings
+        if settings.grpc_port is None:
+            return []
+        from service import grpc_check  # noqa: PLC0415 - needs an extra
+
+        shared, grace_s = settings.workers > 1, settings.grace_ms / 1000
+        listening = grpc_check.Server(self.tokens, settings.cookie_name, grace_s, shared=shared)
+        return [await listening.start(settings.host, settings.grpc_port)]
+
+    async def _leave(self, runners: list[Any], sweeping: "asyncio.Future[None] | None") -> None:
         """Not ready first; then what is under way ends; then the links."""
         self.readiness.draining = True
         self.stopping.set()

@@ -19,24 +19,27 @@ MAY_IMPORT = {
     "api": {"api", "core", "wire", "prompt", "__version__"},
     "facades": {"core", "wire"},
     "expirer": {"core"},
+    "grpc_check": {"core", "api"},
     "metrics": {"core"},
     "server": {"core", "wire"},
     "prompt": set[str](),
     "logs": set[str](),
     "settings": {"settings"},
     "client": {"client", "api", "core.errors"},
-    "app": {"core", "store", "wire", "api", "facades", "expirer", "metrics", "server", "logs", "settings"},
+    "app": {
+        "core", "store", "wire", "api", "facades", "expirer", "metrics", "server", "grpc_check", "logs", "settings",
+    },
     "doors": {"settings"},
     "workers": {"app", "doors", "settings", "logs", "store.embedded", "__version__"},
     "cli": {"cli", "app", "workers", "settings", "core", "client", "__version__"},
-}
+}  # fmt: skip
 
 # What each room may not import of others.
 KEPT_OUT = {
     "core": {"aiohttp", "redis"},
     "store": {"aiohttp"},
     "wire": {"redis"},
-    "api": {"redis"},
+    "api": {"redis", "grpc"},
     "facades": {"redis"},
     "expirer": {"redis", "aiohttp"},
     "metrics": {"redis", "aiohttp"},

@@ -86,6 +86,7 @@ class Settings(Discreet, frozen=True, kw_only=True):
     facades: Annotated[Dialects, says("The published APIs that are served; empty: none.")] = DIALECTS
     log_format: Annotated[Format, says("How lines look; auto: console on a terminal, else json.")] = "auto"
     log_level: Annotated[Level, says("The least severe lines that are written.")] = "INFO"
+    grpc_port: Annotated[Port | None, says("A port for Envoy's Check over gRPC, an extra; unset: none.")] = None
     public_url: Annotated[HttpUrl | None, says("How clients reach the service; unset: as each request says.")] = None
     cookie_name: Annotated[Cookie, says("The cookie in which gateways pass a token.")] = "session"
     ready_needs_store: Annotated[YesNo, says("Whether a lost store makes /readyz fail.")] = False

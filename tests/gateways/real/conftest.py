@@ -14,8 +14,13 @@ __all__ = ["backend", "store", "world"]
 
 
 @pytest.fixture(scope="session")
-def service(store: Server) -> Iterator[Service]:
-    with service_on(store, grpc_port=free_port()) as running:
+def grpc_port() -> int:
+    return free_port()
+
+
+@pytest.fixture(scope="session")
+def service(store: Server, grpc_port: int) -> Iterator[Service]:
+    with service_on(store, grpc_port=grpc_port) as running:
         yield running
 
 
@@ -26,8 +31,8 @@ def upstream() -> Iterator[Upstream]:
 
 
 @pytest.fixture(scope="session", params=list(KINDS))
-def gateway(request: pytest.FixtureRequest, service: Service, upstream: Upstream) -> Iterator[Gateway]:
-    ports = {TOKENLIFE: service.port, GRPC: int(service.environment["TOKENLIFE_GRPC_PORT"]), APPLICATION: upstream.port}
+def gateway(request: pytest.FixtureRequest, service: Service, grpc_port: int, upstream: Upstream) -> Iterator[Gateway]:
+    ports = {TOKENLIFE: service.port, GRPC: grpc_port, APPLICATION: upstream.port}
     with Gateway(request.param, ports) as running:
         yield running
 

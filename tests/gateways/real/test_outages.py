@@ -46,11 +46,6 @@ async def cutting(port: int, answer: bytes) -> AsyncIterator[None]:
         yield
 
 
-def ports(service: Service) -> list[int]:
-    grpc = service.environment["TOKENLIFE_GRPC_PORT"] if service.environment else ""
-    return [service.port, int(grpc)]
-
-
 async def recovered(http: Client, token: str) -> bool:
     return (await http.ask("/x", token)).status == 200
 
@@ -93,7 +88,7 @@ async def test_a_hanging_service_lets_nobody_through_and_logs_nobody_out(
 
 
 async def test_half_an_answer_lets_nobody_through_and_logs_nobody_out(
-    world: World, http: Client, service: Service
+    world: World, http: Client, service: Service, grpc_port: int
 ) -> None:
     token = await world.issue()
     answers = []
@@ -101,7 +96,7 @@ async def test_half_an_answer_lets_nobody_through_and_logs_nobody_out(
     with stopped(service):
         for half in HALVES:
             async with contextlib.AsyncExitStack() as stack:
-                for port in ports(service):
+                for port in (service.port, grpc_port):
                     await stack.enter_async_context(cutting(port, half))
                 answers.append(await http.ask("/x", token))
 
