@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from service import expirer, server
+from service import expirer, lines, server
 from service.api import native
 from service.api.health import Readiness
 from service.api.openapi import describe
@@ -71,11 +71,13 @@ class Service:
     def __init__(self, settings: Settings, start: Start) -> None:
         self.settings = settings
         self.metrics = Metrics(start.metrics, start.place)
+        self.lines = lines.configured()
         timeout_s = settings.store_timeout_ms / 1000
         self.redis = client(start.store_url, timeout_s)
         blocking = client(start.store_url, timeout_s + BLOCK_MS / 1000)
         scripts = Scripts(self.redis, settings.retention_ms, settings.events_kept)
-        self.link = Link(self.redis, scripts, timeout_s, self.metrics)
+        changed = self.lines.transition if self.lines else None
+        self.link = Link(self.redis, scripts, timeout_s, self.metrics, changed)
         self.store = RedisStore(self.link, settings.partitions, events_used=settings.events_used)
         self.feed = RedisFeed(self.link, blocking, settings.partitions)
         self._keys = start.signing_keys
@@ -166,7 +168,7 @@ class Service:
         each = [[*voices, operations]] if len(doors) == 1 else [voices, [operations]]
         behind = zip(doors, each, strict=True)
         limits = settings.max_body_bytes, settings.body_ms / 1000, settings.grace_ms / 1000
-        return [(door, server.runner(those, *limits, told)) for door, those in behind]
+        return [(door, server.runner(those, *limits, told, self.lines)) for door, those in behind]
 
     async def _serve(self, door: socket.socket, running: server.Runner) -> server.Runner:
         running.app.on_shutdown.append(lambda _app: self.feed.close())  # open streams would double the shutdown
@@ -198,6 +200,8 @@ class Service:
             await asyncio.wait({sweeping})
         await self.store.close()
         await self.link.close()
+        if self.lines is not None:
+            self.lines.flush()
 
     async def exposition(self) -> tuple[bytes, str]:
         try:

@@ -65,6 +65,11 @@ def configure(form: Literal["json", "console", "auto"], level: str) -> None:
     sys.excepthook = _log_uncaught
 
 
+def for_people() -> bool:
+    """Whether lines are for people, as it was configured."""
+    return any(isinstance(handler.formatter, ForPeople) for handler in logging.getLogger().handlers)
+
+
 def redacted(text: str) -> str:
     for pattern, rest in CUTS:
         text = pattern.sub(rest, text)

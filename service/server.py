@@ -14,6 +14,8 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from service.core.watch import NOTE, Note
+from service.lines import Lines, trace_id
 from service.wire import Voice
 
 KEEPALIVE_S = 75.0  # above the 60 s that gateways keep an idle connection, so that we are not the first to close it
@@ -80,8 +82,8 @@ class Runner(web.AppRunner):
 class Edge:
     """Hot routes are looked up here, before the router; all others are the application's."""
 
-    def __init__(self, app: web.Application, voices: Sequence[Voice], told: Told) -> None:
-        self._app, self._voices, self._told = app, voices, told
+    def __init__(self, app: web.Application, voices: Sequence[Voice], told: Told, lines: Lines | None) -> None:
+        self._app, self._voices, self._told, self._lines = app, voices, told, lines
         self._hot = {
             (route.method, route.path): route.handler for voice in voices for route in voice.routes if route.hot
         }
@@ -91,6 +93,7 @@ class Edge:
         began = time.perf_counter()
         given = request.headers.get("X-Request-Id")
         id_ = given if given and REQUEST_ID.fullmatch(given) else f"{self._start}-{next(self._numbers):x}"
+        note = None if self._lines is None else self._noted(id_, request)
         hot = self._hot.get((request.method, request.path))
         if hot is not None and "Expect" in request.headers:
             hot = None
@@ -102,18 +105,31 @@ class Edge:
                 response = await self._app._handle(request)  # noqa: SLF001
         except Exception as error:  # the one place where every fault becomes its voice's answer
             response = self._voice_of(request.path).render(error, request)
+            if note is not None:
+                note.error = error
         if not response.prepared:
             response.headers["X-Request-Id"] = id_
             response.headers.update(SERVER)
         template = request.path if hot is not None else _template(request)
-        self._told(request.method, template, response.status, time.perf_counter() - began)
+        seconds = time.perf_counter() - began
+        self._told(request.method, template, response.status, seconds)
+        if note is not None and self._lines is not None:
+            self._lines.request(note, request.method, template, response.status, seconds)
         return response
+
+    def _noted(self, id_: str, request: web.BaseRequest) -> Note:
+        """What the rooms behind may write on; the line of this request tells it."""
+        note = Note(id_, trace_id(request.headers.get("traceparent")))
+        NOTE.set(note)
+        return note
 
     def _voice_of(self, path: str) -> Voice:
         return next((voice for voice in self._voices[1:] if voice.owns(path)), self._voices[0])
 
 
-def runner(voices: Sequence[Voice], max_body_bytes: int, body_s: float, grace_s: float, told: Told) -> Runner:
+def runner(
+    voices: Sequence[Voice], max_body_bytes: int, body_s: float, grace_s: float, told: Told, lines: Lines | None
+) -> Runner:
     """All routes of all voices.  The first voice also speaks where no other does."""
     app = web.Application(client_max_size=max_body_bytes)
     for voice in voices:
@@ -123,7 +139,7 @@ def runner(voices: Sequence[Voice], max_body_bytes: int, body_s: float, grace_s:
                 app.router.add_get(path, route.handler)
             else:
                 app.router.add_route(route.method, path, route.handler)
-    return Runner(app, Edge(app, voices, told), body_s, grace_s)
+    return Runner(app, Edge(app, voices, told, lines), body_s, grace_s)
 
 
 def _template(request: web.Request) -> str:

@@ -22,7 +22,7 @@ from service.core.seal import Sealer
 from service.core.store import ANY_TENANT, Ask, Store
 from service.core.text import Texts, new_handle, partition_in
 from service.core.token import Change, Draft, Issued, Token, Words
-from service.core.watch import SILENT, Watch
+from service.core.watch import SILENT, Watch, about, failed
 
 OVERLAP_MS = 10_000  # how long a rotated text lives on when nothing is said: the requests that are on their way
 MANY = 1_000  # tokens in one call
@@ -188,6 +188,8 @@ class Tokens:
             self.watch.verdict(verb, refusal.code)
             if caller is not None:
                 await self.store.present(Ask("use", None, caller, grant))
+            about(verb, None)
+            failed(refusal)
             raise
         return await self._watched(Ask(verb, subject, caller, grant if caller else None, scopes))
 

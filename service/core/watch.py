@@ -1,4 +1,6 @@
-"""What the rooms tell of their work.  Nobody has to listen; the metrics do."""
+"""What the rooms tell of their work.  Nobody has to listen; the metrics and the lines do."""
+
+from contextvars import ContextVar
 
 
 class Watch:
@@ -21,3 +23,37 @@ class Watch:
 
 
 SILENT = Watch()
+
+
+class Note:
+    """What a request turns out to be about, as the rooms learn it; the line of that request tells it.
+
+    Handles only, and never a text.  error: the last refusal or fault, also one that its voice answered with a 200.
+    """
+
+    __slots__ = ("caller", "error", "handle", "request", "span", "trace", "verb")
+
+    def __init__(self, request: str, trace: str | None = None) -> None:
+        self.request, self.trace = request, trace
+        self.verb: str | None = None
+        self.handle: str | None = None
+        self.caller: str | None = None
+        self.error: BaseException | None = None
+        self.span: object = None
+
+
+NOTE: ContextVar[Note | None] = ContextVar("note", default=None)  # None: nobody writes lines
+
+
+def about(verb: str, handle: str | None, caller: str | None = None) -> None:
+    """The request is about this verb and this token; a caller that is known stays known."""
+    note = NOTE.get()
+    if note is not None:
+        note.verb, note.handle = verb, handle
+        note.caller = caller or note.caller
+
+
+def failed(error: BaseException) -> None:
+    note = NOTE.get()
+    if note is not None:
+        note.error = error

@@ -6,6 +6,7 @@ ever cancelled and only the one task reads the answers.
 """
 
 import asyncio
+import contextvars
 from collections.abc import Awaitable, Callable
 
 from service.core.errors import Unavailable
@@ -64,7 +65,8 @@ class Batch:
         future: asyncio.Future[Answer] = loop.create_future()
         self._waiting.futures.setdefault(question, []).append(future)
         if self._running is None:
-            self._running = loop.create_task(self._run())
+            # What it does belongs to nobody's request, and least of all only to that of the first who asks.
+            self._running = loop.create_task(self._run(), context=contextvars.Context())
         return future
 
     async def drain(self) -> None:

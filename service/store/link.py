@@ -3,17 +3,19 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 from redis.asyncio import Redis
 from redis.exceptions import ReadOnlyError, RedisError, ResponseError
 
 from service.core.errors import Unavailable
-from service.core.watch import SILENT, Watch
+from service.core.text import dashed
+from service.core.watch import SILENT, Watch, failed
 from service.store.scripts import Scripts
 
 T = TypeVar("T")
+Changed = Callable[[str, str, int | None], None]  # a transition: kind, handle, and of an expiry how late (ms)
 
 log = logging.getLogger("service.store")
 
@@ -21,15 +23,20 @@ log = logging.getLogger("service.store")
 class Link:
     """timeout_s bounds what a caller waits; the client's own timeouts end the call itself."""
 
-    def __init__(self, redis: Redis, scripts: Scripts, timeout_s: float, watch: Watch = SILENT) -> None:
+    def __init__(
+        self, redis: Redis, scripts: Scripts, timeout_s: float, watch: Watch = SILENT, changed: Changed | None = None
+    ) -> None:
         self.redis, self.scripts, self.timeout_s, self.watch = redis, scripts, timeout_s, watch
+        self._changed = changed
         self._under_way: set[asyncio.Task[Any]] = set()
 
     async def run(self, verb: str, key: str | list[str], *args: Any) -> Any:
         """One script call."""
         started = time.perf_counter()
-        answer = await self.within(self.scripts(verb, key, *args))
+        answer, made = await self.within(self.scripts(verb, key, *args))
         self.watch.call(verb, time.perf_counter() - started)
+        if made and self._changed is not None:
+            self._tell(made, self._changed)
         return answer
 
     async def run_each(self, verb: str, calls: Sequence[tuple[str, tuple[Any, ...]]]) -> list[Any]:
@@ -47,7 +54,7 @@ class Link:
         done, _ = await asyncio.wait({task}, timeout=self.timeout_s)
         if not done:
             self.watch.store_error("timeout")
-            raise Unavailable("timeout")
+            raise _noted(Unavailable("timeout"))
         try:
             return task.result()
         except (RedisError, OSError, TimeoutError) as error:
@@ -66,6 +73,11 @@ class Link:
             await asyncio.wait(self._under_way)
         await self.redis.aclose()
 
+    def _tell(self, made: list[bytes], changed: Changed) -> None:
+        for line in made:
+            kind, short, late = line.decode().split(" ")
+            changed(kind, dashed(short), int(late) if late else None)
+
     def _over(self, task: asyncio.Task[Any]) -> None:
         self._under_way.discard(task)
         task.exception()  # seen, should nobody wait any more
@@ -78,4 +90,9 @@ class Link:
             await self.redis.connection_pool.disconnect(inuse_connections=False)
         elif isinstance(error, ResponseError):
             log.error("the store refused a script", extra={"error": str(error)})
-        return Unavailable(kind)
+        return _noted(Unavailable(kind))
+
+
+def _noted(error: Unavailable) -> Unavailable:
+    failed(error)
+    return error

@@ -19,9 +19,15 @@ ALLOW_OOM = "#!lua flags=allow-oom\n"
 
 
 @cache
+def prelude() -> str:
+    return (files("service.store") / "lua" / "prelude.lua").read_text()
+
+
+@cache
 def source(verb: str) -> str:
-    folder = files("service.store") / "lua"
-    return (folder / "prelude.lua").read_text() + (folder / f"{verb}.lua").read_text()
+    """A script ends wherever it likes; around it, its answer always has what it changed beside it."""
+    script = (files("service.store") / "lua" / f"{verb}.lua").read_text()
+    return f"{prelude()}\nlocal function verb()\n{script}\nend\nreturn {{ verb(), made }}\n"
 
 
 class Scripts:
@@ -43,7 +49,10 @@ class Scripts:
             self._scripts[verb] = self._redis.register_script(head + source(verb))
 
     async def __call__(self, verb: str, key: str | list[str], *args: Any) -> Any:
-        """NOSCRIPT (a restart, a failover, SCRIPT FLUSH) ran nothing, so redis-py loads it and repeats."""
+        """The script's answer, and its transitions: `kind id late`, a line each.
+
+        NOSCRIPT (a restart, a failover, SCRIPT FLUSH) ran nothing, so redis-py loads it and repeats.
+        """
         if not self._scripts:
             raise Unavailable("starting")
         keys = [key] if isinstance(key, str) else key

@@ -3,10 +3,11 @@
 from collections.abc import Awaitable, Sequence
 from typing import Any
 
-from service.core.errors import REFUSALS, BadInput, CallerRefused, Refusal, Unknown
+from service.core.errors import REFUSALS, BadInput, CallerRefused, Refusal, Unavailable, Unknown
 from service.core.store import Ask, Filter, Pass, Stats
 from service.core.text import dashed, partition_of
 from service.core.token import PARTITIONS, STATES, Draft, Token, Words, place_of
+from service.core.watch import about, failed
 from service.store import keys, record
 from service.store.batch import Answer, Batch
 from service.store.link import Link
@@ -27,8 +28,14 @@ class RedisStore:
         return partition_of(tenant, owner, self._partitions)
 
     async def present(self, ask: Ask) -> Token:
-        outcome = _outcome(ask, await self._batch.ask(_question(ask)))
+        about(ask.verb, ask.subject, ask.caller)
+        try:
+            outcome = _outcome(ask, await self._batch.ask(_question(ask)))
+        except Unavailable as error:
+            failed(error)
+            raise
         if isinstance(outcome, Exception):
+            failed(outcome)
             raise outcome
         return outcome
 
@@ -52,6 +59,7 @@ class RedisStore:
         return _token(id_, *await self._run_for("renew", id_, tenant))
 
     async def revoke(self, ids: Sequence[str], tenant: str, reason: str) -> list[Token | None]:
+        about("revoke", ids[0] if len(ids) == 1 else None)
         shorts = [keys.short(id_) for id_ in ids]
         flat = await self._link.run("revoke", keys.due(keys.partition(ids[0])), tenant, reason, *shorts)
         answers = zip(ids, _answers(flat), strict=True)
@@ -60,6 +68,7 @@ class RedisStore:
     async def revoke_owner(
         self, tenant: str, owner: str, type_: str | None, reason: str, spared: Sequence[str], limit: int, *, dry: bool
     ) -> tuple[int, bool]:
+        about("revoke_owner", None)
         partition = self.partition(tenant, owner)
         revoked, more = await self._link.run(
             "revoke_owner", keys.due(partition), tenant, owner, type_ or "", reason, limit, int(dry),
@@ -133,6 +142,7 @@ class RedisStore:
         await self._batch.drain()
 
     def _run_for(self, verb: str, id_: str, *args: Any) -> Awaitable[Any]:
+        about(verb, id_)
         return self._link.run(verb, keys.due(keys.partition(id_)), keys.short(id_), *args)
 
     async def _rows(

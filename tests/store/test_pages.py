@@ -10,7 +10,7 @@ import pytest
 from service.core.store import Filter
 from service.core.token import Issued, Token
 from service.store import keys
-from service.store.scripts import source
+from service.store.scripts import prelude
 from tests import backends
 from tests.world import World
 
@@ -44,7 +44,7 @@ FILTERS = {
 
 
 async def fill(world: World, many: int) -> None:
-    script: Any = world.redis.register_script(source("issue").partition("-- issue: ")[0] + MANY)
+    script: Any = world.redis.register_script(prelude() + MANY)
     each = many // len(OWNERS)
     for owner in OWNERS:
         tag = f"{world.store.partition('shop', owner):02x}"

@@ -70,7 +70,12 @@ end
 -- Why an active record has no life: a rotated token was to be revoked at the end of its overlap, any other expired.
 local function lapsed(rotation) return rotation ~= '' and 'revoked' or 'expired' end
 
+-- What this call changed, for the log: kind and id, and for an expiry how late (ms) it was found.
+local made = {}
+
 local function event(kind, id, record)
+  local late = kind == 'expired' and math.max(0, now - string.match(record, '%d+')) or ''
+  if kind ~= 'used' then made[#made + 1] = kind .. ' ' .. id .. ' ' .. late end
   redis.call('XADD', tag_of(id) .. 'ev', 'MAXLEN', '~', EVENTS_KEPT, '*', 'kind', kind, 'id', id, 'record', record)
 end
 
