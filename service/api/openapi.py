@@ -73,6 +73,8 @@ def _operation(route: Route, by_type: dict[int, Any]) -> dict[str, Any]:
         "parameters": [*_path_parameters(route.path), *_query_parameters(route.asks)],
         "responses": _responses(route, by_type),
     }
+    if route.grant is None and 401 not in route.refusals:
+        operation["security"] = []  # for everybody
     if route.grant:
         operation["description"] = f"Needs the grant `{route.grant}`."
     if route.takes is not None:

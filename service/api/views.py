@@ -14,7 +14,8 @@ Tenant = Annotated[str, Meta(pattern=f"^{rules.NAME.pattern}$", description="an 
 Type = Annotated[str, Meta(pattern=f"^{rules.TYPE.pattern}$", description="what kind of token; callers are `service`")]
 Scope = Annotated[str, Meta(pattern=f"^{rules.SCOPE.pattern}$")]
 Owner = Annotated[str, Meta(min_length=1, max_length=rules.OWNER, description="whom the token stands for")]
-Scopes = Annotated[tuple[Scope, ...], Meta(max_length=rules.SCOPES)]
+Scopes = Annotated[tuple[Scope, ...], Meta(max_length=rules.SCOPES, extra_json_schema={"uniqueItems": True})]
+Handle = Annotated[str, Meta(pattern=f"^{rules.HANDLE.pattern}$")]
 Description = Annotated[str, Meta(min_length=1, max_length=rules.DESCRIPTION)]
 State = Literal["active", "expired", "revoked", "consumed"]
 Order = Literal["asc", "desc"]
@@ -164,7 +165,7 @@ class CountView(msgspec.Struct, frozen=True):
 class RevokeOwner(Wire, frozen=True, rename={"spared": "except"}):
     tenant: Tenant | None = None
     type: Type | None = None
-    spared: Annotated[list[str], Meta(max_length=1000)] = []
+    spared: Annotated[list[Handle], Meta(max_length=1000)] = []
     dry_run: bool = False
 
 
