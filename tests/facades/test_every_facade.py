@@ -18,7 +18,7 @@ from tests.facades.dialects import KINDS, Call, Dialect
 from tests.servers import wait_until
 
 FACADES: dict[str, ModuleType] = {"wepay": wepay, "sarus": sarus, "taler": taler, "onespan": onespan}
-PATHS = {"wepay": "/session_tokens", "sarus": "/QuerySessionToken", "taler": "/accounts/ann/token",
+PATHS = {"wepay": "/session_tokens", "sarus": "/QuerySessionToken", "taler": "/accounts/ann/tokens",
          "onespan": "/api/transaction/x"}  # fmt: skip
 ENVELOPES = {
     "wepay": {"error_code", "error_message", "details"},
@@ -100,6 +100,29 @@ async def test_where_there_is_nothing_and_for_other_methods_the_envelope_is_the_
     assert {dialect.no(reply)[0] for reply in nothing} == {404}
     assert {dialect.no(reply)[0] for reply in others} == {405}
     assert all(reply.headers["Allow"] for reply in others)
+
+
+BYTES = b"\xff\xfe\xed\xa0\x80.a.b"  # no UTF-8; as text they have halves of surrogate pairs in them
+LOGINS = {
+    "wepay": b"App-Id: %s\r\nApp-Token: %s\r\nApi-Version: 3.0\r\nContent-Type: application/json\r\n" % (BYTES, BYTES),
+    "sarus": b"",
+    "taler": b"Authorization: Bearer %s\r\n" % BYTES,
+    "onespan": b"Authorization: Bearer %s\r\nAccept: %s\r\n" % (BYTES, BYTES),
+}
+
+
+@each
+async def test_bytes_that_are_no_text_are_a_wrong_login_and_no_fault(here: Here, name: str) -> None:
+    path = f"{PATHS[name]}?SessionToken=%ED%A0%80&APIKey=%FF".encode()
+    reader, writer = await asyncio.open_connection("127.0.0.1", here.service.port)
+
+    writer.write(b"GET %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n%s\r\n" % (path, LOGINS[name]))
+    head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+    writer.close()
+
+    status = int(head.split()[1])
+    assert status in {400, 401, 403, 405}
+    assert ENVELOPES[name] <= Reply(status, {}, body).json().keys()
 
 
 async def test_a_dialect_that_is_switched_off_is_not_there(session: aiohttp.ClientSession) -> None:
