@@ -150,6 +150,8 @@ def bad_input(error: msgspec.DecodeError, whole: str) -> BadInput:
     at = re.search(r" - at `(?:key in )?\$\.?([^`]*)`$", text)
     named = re.search(r"field `([^`]*)`", text)
     message = text[: at.start()] if at else text
+    if message.startswith("Invalid enum value"):
+        message = "is not one of the values that are known here"  # msgspec quotes what was sent, a token perhaps
     path = at[1] if at else ""
     if named:
         field = ".".join(part for part in (path, named[1]) if part)

@@ -425,6 +425,19 @@ async def test_a_body_that_cannot_be_taken_is_named(app: App, body: Any, target:
     assert no(await app.ask("POST", PATH, sent)) == (400, target, "HTTP_REQUEST_BODY")
 
 
+async def test_a_text_in_the_wrong_place_is_not_repeated(app: App) -> None:
+    text = (await app.create())["session_token"]
+
+    replies = [
+        await app.ask("POST", PATH, {"type": text, "mobile_session": {"account_id": "a"}}),
+        await app.ask("GET", f"{PATH}?state={text}"),
+        await app.ask("GET", f"{PATH}/{text}"),
+    ]
+
+    assert [no(reply)[0] for reply in replies] == [400] * 3
+    assert not [reply for reply in replies if text.encode() in reply.body]
+
+
 async def test_deleting_answers_the_whole_object_once_and_again(here: Here, app: App) -> None:
     made = await app.create()
 
