@@ -13,7 +13,7 @@ import msgspec
 from aiohttp import web
 
 from service.api import problems
-from service.core.errors import Malformed, Missing, Refusal, Unavailable
+from service.core.errors import Forbidden, Malformed, Missing, Refusal, Unavailable
 from service.core.lifecycle import Tokens
 from service.core.rules import SCOPE, SCOPES
 from service.core.token import Token
@@ -21,7 +21,6 @@ from service.wire import HttpError, Route
 
 PREFIX = "/gateway/"
 VERBS = ("use", "peek")
-NOBODYS = ('"',)  # not of the form of a scope, so no token has it
 SPLIT = re.compile(r"[\s,]+")  # what joins two header lines into one puts a comma between them
 BARE = "!\"#$&'()*+,-./:;<=>?@[\\]^_`{|}~"  # printable and itself; '%' is not, so decoding gives back what was encoded
 CHALLENGE = {401: 'Bearer error="invalid_token"', 403: 'Bearer error="insufficient_scope"'}  # RFC 6750 section 3.1
@@ -54,7 +53,10 @@ async def judge(tokens: Tokens, verb: str, headers: Headers, cookie_name: str) -
     """The verdict about the token of a request."""
     ask = tokens.use if verb == "use" else tokens.peek
     try:
-        return Verdict(200, identity(await ask(presented(headers, cookie_name), scopes=required(headers))))
+        text, scopes = presented(headers, cookie_name), required(headers)
+        if scopes is None:
+            raise Forbidden(id=(await tokens.peek(text)).id)
+        return Verdict(200, identity(await ask(text, scopes=scopes)))
     except (Refusal, Unavailable) as no:
         return refused(no)
 
@@ -74,12 +76,14 @@ def presented(headers: Headers, cookie_name: str) -> str | None:
     return _only(headers.getall("X-Session-Token", ())) or _only(_cookies(headers, cookie_name))
 
 
-def required(headers: Headers) -> tuple[str, ...]:
-    """The scopes of all lines of `X-Require-Scope`.  One that a client adds asks for more, never for less."""
+def required(headers: Headers) -> tuple[str, ...] | None:
+    """The scopes of all lines of `X-Require-Scope`; None when no token could have them.
+
+    A line that a client adds asks for more, never for less.
+    """
     asked = set(SPLIT.split(" ".join(headers.getall("X-Require-Scope", ())))) - {""}
-    if len(asked) > SCOPES or not all(map(SCOPE.fullmatch, asked)):
-        return NOBODYS
-    return tuple(sorted(asked))
+    possible = len(asked) <= SCOPES and all(map(SCOPE.fullmatch, asked))
+    return tuple(sorted(asked)) if possible else None
 
 
 def identity(token: Token) -> dict[str, str]:
