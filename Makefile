@@ -7,6 +7,8 @@ LOCK = uv pip compile --universal --python-version 3.11 --generate-hashes --no-e
 PIP := $(VENV)/bin/pip --disable-pip-version-check --quiet
 LOCKS := deploy/requirements
 TOOLS := .venv-deploy
+GATES := .venv-gateways
+HAPROXY := haproxy liblua5.3-0 libopentracing-c-wrapper0 libopentracing1
 RULE := deploy/kubernetes/components/monitoring/prometheusrule.yaml
 
 help: ## say what can be made
@@ -18,6 +20,8 @@ test: setup ## run the tests
 	$(VENV)/bin/python -m pytest
 test-deploy: setup $(TOOLS)/.ready ## judge deploy/ by its tools' own lights; no cluster and no container engine
 	$(VENV)/bin/python -m pytest tests/deploy tests/deploy/check_*.py
+test-gateways: $(GATES)/.ready ## meet nginx, Envoy, Traefik, Caddy, HAProxy and OAuth clients; needs npm
+	$(GATES)/bin/python -m pytest tests/gateways/real tests/standards/real
 check: lint types ## all that judges the code without running it
 lint: setup ## style
 	$(VENV)/bin/ruff check && $(VENV)/bin/ruff format --check
@@ -29,11 +33,12 @@ lock: ## pin all dependencies anew (needs uv; LOCKFLAGS=--upgrade moves every pi
 	$(LOCK) -o $(LOCKS)/run.txt pyproject.toml $(LOCKS)/run.in
 	$(LOCK) -o $(LOCKS)/dev.txt -c $(LOCKS)/run.txt pyproject.toml $(LOCKS)/run.in $(LOCKS)/dev.in
 	$(LOCK) -o $(LOCKS)/deploy.txt $(LOCKS)/deploy.in
+	$(LOCK) -o $(LOCKS)/gateways.txt -c $(LOCKS)/dev.txt $(LOCKS)/gateways.in
 rules: ## wrap the alert rules for Kubernetes
 	{ sed '/^spec:/q' $(RULE); sed '/^#/d; s/^./  &/' deploy/prometheus/alerts.yaml; } >$(RULE).new
 	mv $(RULE).new $(RULE)
 clean: ## remove what these verbs made, but no data
-	rm -rf $(VENV) $(TOOLS) .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
+	rm -rf $(VENV) $(TOOLS) $(GATES) .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
 
 $(READY): pyproject.toml $(LOCKS)/dev.txt
 	@$(PYTHON) -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
@@ -50,4 +55,16 @@ $(TOOLS)/.ready: $(LOCKS)/deploy.txt
 		dpkg -x prometheus_*.deb deb && mv deb/usr/bin/prometheus deb/usr/bin/promtool bin/ && rm -r deb prometheus_*.deb
 	@touch $@
 
-.PHONY: help setup run test test-deploy check lint types bench lock rules clean
+# As above: of Debian's packages only the files are taken, and only where there is no HAProxy yet.
+$(GATES)/.ready: pyproject.toml $(LOCKS)/dev.txt $(LOCKS)/gateways.txt
+	$(PYTHON) -m venv $(GATES)
+	$(GATES)/bin/pip --disable-pip-version-check --quiet install --require-hashes -r $(LOCKS)/dev.txt -r $(LOCKS)/gateways.txt
+	$(GATES)/bin/pip --disable-pip-version-check --quiet install --no-deps --no-build-isolation -e .
+	command -v haproxy >/dev/null || (cd $(GATES) && \
+		(apt-get download -qq $(HAPROXY) || (apt-get update -qq && apt-get download -qq $(HAPROXY))) && \
+		for deb in *.deb; do dpkg -x $$deb deb; done && rm *.deb && \
+		printf '#!/bin/sh\nLD_LIBRARY_PATH=$$(echo "%s"/deb/usr/lib/*-linux-gnu) exec "%s"/deb/usr/sbin/haproxy "$$@"\n' \
+			"$$PWD" "$$PWD" >bin/haproxy && chmod +x bin/haproxy)
+	@touch $@
+
+.PHONY: help setup run test test-deploy test-gateways check lint types bench lock rules clean

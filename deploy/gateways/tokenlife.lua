@@ -1,8 +1,8 @@
 -- Loaded by haproxy.cfg: `http-request lua.tokenlife VERB SCOPE` asks tokenlife whether to let a request through.
 -- SCOPE is one that the token must have, or '-'.  Whatever goes wrong, the request does not pass.
 
-local TOKENLIFE = 'http://127.0.0.1:8080/gateway/'
-local TIMEOUT_MS = 2000
+local TOKENLIFE = 'http://127.0.0.1:8001/gateway/' -- the `listen tokenlife` of haproxy.cfg
+local TIMEOUT_MS = 4000 -- never reached: haproxy.cfg gives up earlier
 local PRESENTED = { 'authorization', 'x-session-token', 'cookie' }
 local PASSED_ON = {
   'x-token-id', 'x-token-owner', 'x-token-tenant', 'x-token-scopes', 'x-token-state', 'x-token-remaining-ms',

@@ -7,6 +7,7 @@ import pytest
 
 from tests.gateways.real.client import Client
 from tests.gateways.real.programs import APPLICATION, GRPC, KINDS, TOKENLIFE, Gateway, Upstream
+from tests.gateways.real.test_latency import FOUND, REQUESTS
 from tests.gateways.running import backend, service_on, store, world
 from tests.servers import Server, Service, free_port
 
@@ -42,3 +43,9 @@ async def http(gateway: Gateway) -> AsyncIterator[Client]:
     """A client of the gateway."""
     async with aiohttp.ClientSession() as session:
         yield Client(session, gateway.port)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if FOUND:
+        terminalreporter.section(f"what asking adds to a request, of {REQUESTS:,} one after the other")
+        terminalreporter.write_line("\n".join(FOUND))
