@@ -47,13 +47,14 @@ def contenders(store: Store, ours: Service, theirs: Rivals) -> Iterator[Contende
 
 
 def measured(asked: argparse.Namespace) -> table.Report:
+    machine = table.machine()
     installed = list(reversed(binaries().values()))  # what is on PATH comes first
     with Store(installed[0]) as store, service(store) as ours, Rivals(store) as theirs:
         lined_up = {contender.name: contender for contender in contenders(store, ours, theirs)}
         samples = rounds(list(lined_up.values()), store, asked.rounds, asked.seconds)
         quiet, store_name = alone(lined_up["use"], store, QUIET), store.name
     return table.Report(
-        machine=table.machine(),
+        machine=machine,
         store=store_name,
         lanes=LANES,
         seconds=asked.seconds,

@@ -118,8 +118,10 @@ async def drive(plan: Plan) -> Outcome:
     run.until = float("inf") if plan.once else started + plan.seconds
     for lane in lanes:
         lane.send()
-    async with asyncio.timeout(plan.seconds + PATIENCE):
-        await asyncio.gather(*(lane.done.wait() for lane in lanes))
+    ending = [asyncio.ensure_future(lane.done.wait()) for lane in lanes]
+    _, stuck = await asyncio.wait(ending, timeout=plan.seconds + PATIENCE)
+    if stuck:
+        sys.exit(f"bench: {len(stuck)} connections wait after {len(run.latencies)} answers of port {plan.port}")
     return _outcome(run, time.perf_counter() - started, time.process_time() - spent)
 
 

@@ -33,7 +33,8 @@ class Report(msgspec.Struct):
 
 def machine() -> str:
     versions = f"Python {platform.python_version()}, aiohttp {aiohttp.__version__}"
-    return f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, {versions}"
+    load = f"load {os.getloadavg()[0]:.1f} at the start"  # of others: much of it and the rates mean little
+    return f"{os.cpu_count()} cores ({load}), {platform.system()} {platform.machine()}, {versions}"
 
 
 def faster(samples: Rounds, *names: str) -> str:
@@ -87,8 +88,11 @@ def _notes(report: Report) -> list[str]:
     pace = middle(report.rounds[f"batch of {BATCH}"], "rate") * BATCH
     busy = max(sample.generator for samples in report.rounds.values() for sample in samples)
     quiet = report.alone
+    spent = {name: middle(samples, "server_us") for name, samples in report.rounds.items()}
+    cost = [spent["use"] / spent[base] for base in (report.bare, "naive")]
     return [
         f"- a batch of {BATCH} uses {pace:,.0f} tokens/s",
+        f"- processor time of a use: {cost[0]:.2f} x bare, {cost[1]:.2f} x naive; other load sways it less than rates",
         f"- one use at a time: p50 {quiet.p50_ms:.2f} ms, p99 {quiet.p99_ms:.2f} ms",
         f"- bare is {report.bare}, the faster; the load generator took at most {busy:.0%} of a core",
         *(
