@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from service import expirer, lines, server
+from service import expirer, lines, server, tracing
 from service.api import native
 from service.api.health import Readiness
 from service.api.openapi import describe
@@ -71,7 +71,7 @@ class Service:
     def __init__(self, settings: Settings, start: Start) -> None:
         self.settings = settings
         self.metrics = Metrics(start.metrics, start.place)
-        self.lines = lines.configured()
+        self.lines, self.spans = lines.configured(), tracing.spans()
         timeout_s = settings.store_timeout_ms / 1000
         self.redis = client(start.store_url, timeout_s)
         blocking = client(start.store_url, timeout_s + BLOCK_MS / 1000)
@@ -79,15 +79,16 @@ class Service:
         changed = self.lines.transition if self.lines else None
         self.link = Link(self.redis, scripts, timeout_s, self.metrics, changed)
         self.store = RedisStore(self.link, settings.partitions, events_used=settings.events_used)
+        store = self.spans.around(self.store) if self.spans else self.store
         self.feed = RedisFeed(self.link, blocking, settings.partitions)
         self._keys = start.signing_keys
         self.texts = Texts(start.signing_keys)
         rules = Rules(
             default_life_ms=settings.default_life_ms, max_life_ms=settings.max_life_ms, forever=settings.forever
         )
-        self.tokens = Tokens(self.store, self.texts, Sealer(start.signing_keys), rules, self.metrics)
+        self.tokens = Tokens(store, self.texts, Sealer(start.signing_keys), rules, self.metrics)
         self.shelf = Shelf(self.link, settings.partitions)
-        self.lists = Lists(self.store, Cursors(start.signing_keys))
+        self.lists = Lists(store, Cursors(start.signing_keys))
         self.readiness = Readiness(self.link.answers, needs_store=settings.ready_needs_store)
         self.stopping, self.drained = asyncio.Event(), asyncio.Event()
         self._admin = self._admin_handle(start.admin_token)
@@ -122,12 +123,14 @@ class Service:
         told = False
         while not self.stopping.is_set():
             try:
-                return await self._look_at_store()
+                await self._look_at_store()
             except Unavailable as error:
                 if not told:
                     log.warning("waiting for the store", extra={"reason": error.reason})
                 told = True
                 await asyncio.sleep(AWAY_S)
+            else:
+                return
 
     async def _look_at_store(self) -> None:
         await agree_on_partitions(self.link, self.settings.partitions)
@@ -168,7 +171,7 @@ class Service:
         each = [[*voices, operations]] if len(doors) == 1 else [voices, [operations]]
         behind = zip(doors, each, strict=True)
         limits = settings.max_body_bytes, settings.body_ms / 1000, settings.grace_ms / 1000
-        return [(door, server.runner(those, *limits, told, self.lines)) for door, those in behind]
+        return [(door, server.runner(those, *limits, told, self.lines, self.spans)) for door, those in behind]
 
     async def _serve(self, door: socket.socket, running: server.Runner) -> server.Runner:
         running.app.on_shutdown.append(lambda _app: self.feed.close())  # open streams would double the shutdown

@@ -16,6 +16,7 @@ from aiohttp import web
 
 from service.core.watch import NOTE, Note
 from service.lines import Lines, trace_id
+from service.tracing import Spans
 from service.wire import Voice
 
 KEEPALIVE_S = 75.0  # above the 60 s that gateways keep an idle connection, so that we are not the first to close it
@@ -82,8 +83,10 @@ class Runner(web.AppRunner):
 class Edge:
     """Hot routes are looked up here, before the router; all others are the application's."""
 
-    def __init__(self, app: web.Application, voices: Sequence[Voice], told: Told, lines: Lines | None) -> None:
-        self._app, self._voices, self._told, self._lines = app, voices, told, lines
+    def __init__(
+        self, app: web.Application, voices: Sequence[Voice], told: Told, lines: Lines | None, spans: Spans | None
+    ) -> None:
+        self._app, self._voices, self._told, self._lines, self._spans = app, voices, told, lines, spans
         self._hot = {
             (route.method, route.path): route.handler for voice in voices for route in voice.routes if route.hot
         }
@@ -93,7 +96,7 @@ class Edge:
         began = time.perf_counter()
         given = request.headers.get("X-Request-Id")
         id_ = given if given and REQUEST_ID.fullmatch(given) else f"{self._start}-{next(self._numbers):x}"
-        note = None if self._lines is None else self._noted(id_, request)
+        note = self._noted(id_, request) if self._lines or self._spans else None
         hot = self._hot.get((request.method, request.path))
         if hot is not None and "Expect" in request.headers:
             hot = None
@@ -113,23 +116,32 @@ class Edge:
         template = request.path if hot is not None else _template(request)
         seconds = time.perf_counter() - began
         self._told(request.method, template, response.status, seconds)
-        if note is not None and self._lines is not None:
-            self._lines.request(note, request.method, template, response.status, seconds)
+        if note is not None:
+            self._tell(note, request.method, template, response.status, seconds)
         return response
 
     def _noted(self, id_: str, request: web.BaseRequest) -> Note:
         """What the rooms behind may write on; the line of this request tells it."""
         note = Note(id_, trace_id(request.headers.get("traceparent")))
         NOTE.set(note)
+        if self._spans is not None:
+            self._spans.begin(note, request.headers)
         return note
+
+    def _tell(self, note: Note, method: str, route: str, status: int, seconds: float) -> None:
+        if self._lines is not None:
+            self._lines.request(note, method, route, status, seconds)
+        if self._spans is not None:
+            self._spans.end(note, method, route, status)
 
     def _voice_of(self, path: str) -> Voice:
         return next((voice for voice in self._voices[1:] if voice.owns(path)), self._voices[0])
 
 
 def runner(
-    voices: Sequence[Voice], max_body_bytes: int, body_s: float, grace_s: float, told: Told, lines: Lines | None
-) -> Runner:
+    voices: Sequence[Voice], max_body_bytes: int, body_s: float, grace_s: float, told: Told,
+    lines: Lines | None = None, spans: Spans | None = None,
+) -> Runner:  # fmt: skip
     """All routes of all voices.  The first voice also speaks where no other does."""
     app = web.Application(client_max_size=max_body_bytes)
     for voice in voices:
@@ -139,7 +151,7 @@ def runner(
                 app.router.add_get(path, route.handler)
             else:
                 app.router.add_route(route.method, path, route.handler)
-    return Runner(app, Edge(app, voices, told, lines), body_s, grace_s)
+    return Runner(app, Edge(app, voices, told, lines, spans), body_s, grace_s)
 
 
 def _template(request: web.Request) -> str:
