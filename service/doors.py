@@ -13,6 +13,8 @@ class Doors:
     def __init__(self, settings: Settings, stack: contextlib.ExitStack) -> None:
         self._host, self._stack = settings.host, stack
         self._held = [self._hold(port) for port in (settings.port, settings.ops_port) if port is not None]
+        if settings.grpc_port is not None:  # gRPC binds for itself, and would say less when it cannot
+            self._bind(settings.grpc_port, shared=False).close()
         self.ports: list[int] = [door.getsockname()[1] for door in self._held]
 
     def open(self) -> list[socket.socket]:

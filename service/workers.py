@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -39,6 +40,9 @@ log = logging.getLogger("service.workers")
 
 def serve(settings: Settings) -> int:
     """Serves until SIGTERM or SIGINT; the exit code."""
+    if settings.grpc_port is not None and find_spec("grpc") is None:
+        sys.stderr.write("tokenlife: TOKENLIFE_GRPC_PORT needs an extra: pip install 'tokenlife[grpc]'\n")
+        return 1
     logs.configure(settings.log_format, settings.log_level)
     with contextlib.ExitStack() as stack:
         try:

@@ -17,6 +17,7 @@ from service.core.errors import Forbidden, Malformed, Missing, Refusal, Unavaila
 from service.core.lifecycle import Tokens
 from service.core.rules import SCOPE, SCOPES
 from service.core.token import Token
+from service.prompt import Prompt
 from service.wire import HttpError, Route
 
 PREFIX = "/gateway/"
@@ -40,7 +41,7 @@ class Verdict(msgspec.Struct, frozen=True):
     body: bytes = b""
 
 
-AnswerFor = Callable[[web.BaseRequest], Awaitable[web.Response]]
+AnswerFor = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
 def verb_of(path: str) -> str | None:
@@ -113,11 +114,13 @@ def refused(no: Refusal | Unavailable) -> Verdict:
 def answering(tokens: Tokens, cookie_name: str) -> AnswerFor:
     """The whole of it as one function of a request; asks neither a router nor an application."""
 
-    async def answer_for(request: web.BaseRequest) -> web.Response:
+    async def answer_for(request: web.BaseRequest) -> web.StreamResponse:
         verb = verb_of(request.rel_url.raw_path)
         if verb is None:
             return problems.render(HttpError(404, "not_found", "There is nothing at this path."))
         verdict = await judge(tokens, verb, request.headers, cookie_name)
+        if verdict.status == 200:
+            return Prompt(head="".join(f"{name}: {value}\r\n" for name, value in verdict.headers.items()).encode())
         headers = {"Cache-Control": "no-store", **verdict.headers}
         return web.Response(status=verdict.status, body=verdict.body, headers=headers)
 
@@ -132,7 +135,7 @@ def routes(tokens: Tokens, cookie_name: str) -> list[Route]:
         "peek": "Let a request through? The token is only looked at; the answer is in headers.",
     }
     described = [
-        Route(method="GET", path=PREFIX + verb, handler=answer_for, refusals=(401, 403), summary=said[verb])
+        Route(method="GET", path=PREFIX + verb, handler=answer_for, hot=True, refusals=(401, 403), summary=said[verb])
         for verb in VERBS
     ]
     return [*described, Route(method="*", path=PREFIX + "{tail:(?s:.*)}", handler=answer_for, hidden=True)]

@@ -15,7 +15,7 @@ NAMES = {f"x-token-{name.lower()}" for name in IDENTITY}
 ODD = [
     "/open/../x", "/open/%2e%2e/x", "/open/..%2fx", "/open/..;/x", "/open%2f..%2fx", "/x/../open/y", "/x/..%2fopen/y",
     "//open/y", "/x//../open/y", "/open/..\\x", "/open/..%5cx", "/%6fpen/../x", "/./open/../x", "/OPEN/x", "/open",
-    "/open/%2e%2e%2fx", "/open/.%2e/x", "/open/%252e%252e/x",
+    "/../../livez", "//livez", "/%2e%2e/%2e%2e/livez", "/open/%2e%2e%2fx", "/open/.%2e/x", "/open/%252e%252e/x",
 ]  # fmt: skip
 ODD_ADMIN = [
     "/%61dmin/x",
