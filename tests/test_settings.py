@@ -217,6 +217,7 @@ def test_what_is_no_secret_has_no_file() -> None:
         ),
         ({"TOKENLIFE_REDIS_URL": "redis://cache"}, ["TOKENLIFE_REDIS_URL", "TOKENLIFE_SIGNING_KEYS"]),
         ({"TOKENLIFE_OPS_PORT": "8080"}, ["TOKENLIFE_OPS_PORT", "TOKENLIFE_PORT"]),
+        ({"TOKENLIFE_GRPC_PORT": "8080"}, ["TOKENLIFE_GRPC_PORT"]),
     ],
 )
 def test_what_does_not_go_together_is_refused(environ: dict[str, str], names: list[str]) -> None:

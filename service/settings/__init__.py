@@ -152,6 +152,8 @@ def _clashes(s: Settings, wrong: Mapping[str, str]) -> Iterator[str]:
         yield "TOKENLIFE_REDIS_URL needs TOKENLIFE_SIGNING_KEYS: all instances on one store share their keys."
     if s.ops_port and s.ops_port == s.port and "port" not in wrong:
         yield "TOKENLIFE_OPS_PORT must differ from TOKENLIFE_PORT; unset, it shares that port."
+    if s.grpc_port and s.grpc_port in (s.port, s.ops_port) and not wrong.keys() & {"port", "ops_port"}:
+        yield "TOKENLIFE_GRPC_PORT must differ from the other ports."
 
 
 def _meta(kind: Any, what: str) -> str:

@@ -1,6 +1,7 @@
 """Envoy's Check over gRPC is an extra: a start that cannot serve it says so."""
 
 import contextlib
+import socket
 import sys
 
 import pytest
@@ -23,7 +24,8 @@ def test_a_port_for_grpc_without_the_extra_stops_the_start(
 
 
 def test_a_port_that_is_taken_is_told_before_grpc_does() -> None:
-    port = free_port()
+    with contextlib.ExitStack() as stack, socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
 
-    with contextlib.ExitStack() as stack, pytest.raises(OSError, match=f"cannot listen on 127.0.0.1:{port}"):
-        Doors(Settings(port=port, grpc_port=port), stack)
+        with pytest.raises(OSError, match=f"cannot listen on 127.0.0.1:{port}"):
+            Doors(Settings(port=0, grpc_port=port), stack)
