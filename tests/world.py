@@ -23,10 +23,11 @@ SIGNING_KEYS = ("the newest signing key", "an older signing key")
 CHEAP = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)  # what it costs has a test of its own
 ADMIN = "the-admin-token-of-the-settings"
 
-# Sets what is left of a life, in place; with 'ceiling', as much is left until its ceiling.
+# Sets what is left of the life of an active token, in place; with 'ceiling', as much is left until its ceiling.
 SHORTEN = """
 local time, tag, id = redis.call('TIME'), KEYS[1], ARGV[1]
 local ends = string.format('%013.0f', time[1] * 1000 + math.floor(time[2] / 1000) + ARGV[2])
+if redis.call('GETRANGE', tag .. 't:' .. id, 0, 6) ~= 'active ' then return 0 end
 redis.call('SETRANGE', tag .. 't:' .. id, 7, ends)
 if ARGV[3] == 'ceiling' then
   local record = redis.call('GET', tag .. 't:' .. id)
@@ -37,7 +38,7 @@ redis.call('ZADD', tag .. 'due', ends, id)
 return tonumber(ends)
 """
 
-Which = Token | Issued
+Which = Token | Issued | str  # or its handle
 
 
 class World:
@@ -146,7 +147,7 @@ class World:
 
 
 def _id(token: Which) -> str:
-    return token.token.id if isinstance(token, Issued) else token.id
+    return token.token.id if isinstance(token, Issued) else token if isinstance(token, str) else token.id
 
 
 def _short(token: Which) -> str:
