@@ -19,6 +19,7 @@ from aiohttp.http_exceptions import BadHttpMessage
 from service.core.errors import BadInput, Malformed
 
 JSON = "application/json"
+FORM = "application/x-www-form-urlencoded"
 FIELD = 64  # characters of a field's name
 BODY_S = 10.0  # where the connection does not say: aiohttp bounds everything but the time that a body may take
 
@@ -42,12 +43,14 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     handler: Handler
     summary: str = ""
-    takes: Any = None  # the Struct of the JSON body
+    takes: Any = None  # the Struct of the body
+    media: str = JSON  # what the body is
     asks: Any = None  # the Struct of the query
     gives: Any = None  # the Struct of the answer
     status: int = 200
     grant: str | None = None
     refusals: tuple[int, ...] = ()  # statuses beside those that every call has
+    fault: Any = None  # the Struct of a refusal, where it is no problem
     hot: bool = False  # asked before the router; the path has no variable part
     hidden: bool = False  # left out of the description
 

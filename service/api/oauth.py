@@ -13,14 +13,14 @@ from aiohttp import web
 from msgspec import UNSET, UnsetType
 
 from service.api.problems import RETRY_AFTER_S
+from service.core import callers
 from service.core.errors import CallerRefused, Forbidden, Missing, Refusal, Unavailable
 from service.core.lifecycle import Tokens
 from service.core.token import Token
-from service.wire import Handler, HttpError, Route, answer, read_body
+from service.wire import FORM, Handler, HttpError, Route, answer, read_body
 
 INTROSPECT, REVOKE = "/oauth2/introspect", "/oauth2/revoke"
 WELL_KNOWN = "/.well-known/oauth-authorization-server"
-FORM = "application/x-www-form-urlencoded"
 FIELDS = 32  # in a form: the two that are read, and room for those that are ignored
 BASIC = 'Basic realm="tokenlife"'
 
@@ -36,6 +36,13 @@ class OAuthError(Exception):
 class Fault(msgspec.Struct, frozen=True):
     error: str
     error_description: str
+
+
+class Presented(msgspec.Struct, frozen=True):
+    """The form.  The hint is not needed: a text says itself where its token lies."""
+
+    token: str
+    token_type_hint: str | UnsetType = UNSET
 
 
 class Introspection(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,10 +102,13 @@ def routes(tokens: Tokens, public_url: str | None) -> list[Route]:
 
     return [
         # Where RFC 6750 has 403 for what a caller may not, RFC 7662 section 2.3 has 401.
-        Route(method="POST", path=INTROSPECT, handler=_speaking(introspect, forbidden=401), hidden=True),
-        Route(method="POST", path=REVOKE, handler=_speaking(revoke, forbidden=403), hidden=True),
-        Route(method="GET", path=WELL_KNOWN, handler=metadata, gives=Metadata, summary="Where OAuth's endpoints are."),
-    ]
+        Route(method="POST", path=INTROSPECT, handler=_speaking(introspect, forbidden=401), takes=Presented,
+              media=FORM, gives=Introspection, fault=Fault, grant=callers.USE, summary="RFC 7662: is a token live?"),
+        Route(method="POST", path=REVOKE, handler=_speaking(revoke, forbidden=403), takes=Presented, media=FORM,
+              fault=Fault, grant=callers.REVOKE, summary="RFC 7009: end a token; one that is not there is fine."),
+        Route(method="GET", path=WELL_KNOWN, handler=metadata, gives=Metadata,
+              summary="RFC 8414: where the OAuth 2.0 endpoints are."),
+    ]  # fmt: skip
 
 
 def introspection(token: Token) -> Introspection:

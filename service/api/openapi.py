@@ -8,7 +8,7 @@ import msgspec
 from aiohttp import web
 
 from service import __version__
-from service.wire import Route, answer
+from service.wire import FORM, JSON, Route, answer
 
 REF = "#/components/schemas/{name}"
 ALWAYS = (503,)
@@ -47,7 +47,7 @@ def routes(described: Sequence[Route]) -> list[Route]:
 def describe(routes_: Sequence[Route]) -> dict[str, Any]:
     """The document; hidden routes are left out."""
     described = [route for route in routes_ if not route.hidden]
-    types = [kind for route in described for kind in (route.takes, route.gives) if kind is not None] + [ProblemView]
+    types = [kind for route in described for kind in _types(route)]
     schemas, components = msgspec.json.schema_components(types, ref_template=REF)
     by_type = {id(kind): schema for kind, schema in zip(types, schemas, strict=True)}
     paths: dict[str, dict[str, Any]] = {}
@@ -60,10 +60,17 @@ def describe(routes_: Sequence[Route]) -> dict[str, Any]:
         "paths": paths,
         "components": {
             "schemas": components,
-            "securitySchemes": {"caller": {"type": "http", "scheme": "bearer", "description": "A token of ours."}},
+            "securitySchemes": {
+                "caller": {"type": "http", "scheme": "bearer", "description": "A token of ours."},
+                "client": {"type": "http", "scheme": "basic", "description": "Any client_id; the token as password."},
+            },
         },
         "security": [{"caller": []}],
     }  # fmt: skip
+
+
+def _types(route: Route) -> list[Any]:
+    return [kind for kind in (route.takes, route.gives, route.fault or ProblemView) if kind is not None]
 
 
 def _operation(route: Route, by_type: dict[int, Any]) -> dict[str, Any]:
@@ -75,11 +82,13 @@ def _operation(route: Route, by_type: dict[int, Any]) -> dict[str, Any]:
     }
     if route.grant is None and 401 not in route.refusals:
         operation["security"] = []  # for everybody
+    if route.media == FORM:
+        operation["security"] = [{"caller": []}, {"client": []}]
     if route.grant:
         operation["description"] = f"Needs the grant `{route.grant}`."
     if route.takes is not None:
         schema = by_type[id(route.takes)]
-        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
+        operation["requestBody"] = {"required": True, "content": {route.media: {"schema": schema}}}
     return operation
 
 
@@ -87,14 +96,15 @@ def _responses(route: Route, by_type: dict[int, Any]) -> dict[str, Any]:
     good: dict[str, Any] = {"description": MEANINGS[route.status]}
     if route.gives is not None:
         good["content"] = {"application/json": {"schema": by_type[id(route.gives)]}}
-    bad = {"content": {"application/problem+json": {"schema": by_type[id(ProblemView)]}}}
+    form = JSON if route.fault else "application/problem+json"
+    bad = {"content": {form: {"schema": by_type[id(route.fault or ProblemView)]}}}
     statuses = {*ALWAYS, *route.refusals, *(WITH_CALLER if route.grant else ()), *_input(route)}
     return {str(route.status): good, **{str(one): {"description": MEANINGS[one], **bad} for one in sorted(statuses)}}
 
 
 def _input(route: Route) -> tuple[int, ...]:
     if route.takes is not None:
-        return (*WITH_INPUT, 408)
+        return (*WITH_INPUT, 408) if route.media == JSON else (400, 408, 413)
     return (400,) if route.asks is not None else ()
 
 
