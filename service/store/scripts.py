@@ -1,11 +1,12 @@
 """The scripts: `lua/<verb>.lua` behind the shared prelude, each named by its verb."""
 
 from functools import cache
+from hashlib import sha1
 from importlib.resources import files
 from typing import Any
 
 from redis.asyncio import Redis
-from redis.commands.core import AsyncScript
+from redis.exceptions import NoScriptError
 
 from service.core.errors import Unavailable
 
@@ -40,20 +41,26 @@ class Scripts:
         self._redis = redis
         self.events_kept = events_kept
         self._common = [retention_ms, events_kept]
-        self._scripts: dict[str, AsyncScript] = {}
+        self._scripts: dict[str, tuple[str, str]] = {}  # the text, and the digest that the store knows it by
 
     def say_allow_oom(self, *, allowed: bool) -> None:
         """Whether the store understands that a script may run when it is full (Redis 7 and later)."""
         for verb in VERBS:
             head = ALLOW_OOM if allowed and verb != "issue" else ""
-            self._scripts[verb] = self._redis.register_script(head + source(verb))
+            text = head + source(verb)
+            self._scripts[verb] = text, sha1(text.encode(), usedforsecurity=False).hexdigest()
 
     async def __call__(self, verb: str, key: str | list[str], *args: Any) -> Any:
         """The script's answer, and its transitions: `kind id late`, a line each.
 
-        NOSCRIPT (a restart, a failover, SCRIPT FLUSH) ran nothing, so redis-py loads it and repeats.
+        NOSCRIPT (a restart, a failover, SCRIPT FLUSH) ran nothing, so the script is sent whole: to load it and call it
+        again could find it flushed once more.
         """
         if not self._scripts:
             raise Unavailable("starting")
         keys = [key] if isinstance(key, str) else key
-        return await self._scripts[verb](keys=keys, args=[*self._common, *args])
+        (script, digest), words = self._scripts[verb], [*keys, *self._common, *args]
+        try:
+            return await self._redis.evalsha(digest, len(keys), *words)
+        except NoScriptError:
+            return await self._redis.eval(script, len(keys), *words)
