@@ -80,7 +80,8 @@ class Link:
 
     def _over(self, task: asyncio.Task[Any]) -> None:
         self._under_way.discard(task)
-        task.exception()  # seen, should nobody wait any more
+        if not task.cancelled():  # the end of the loop does that
+            task.exception()  # seen, should nobody wait any more
 
     async def _unavailable(self, error: Exception) -> Unavailable:
         kind = type(error).__name__
