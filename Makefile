@@ -12,7 +12,7 @@ HAPROXY := haproxy liblua5.3-0 libopentracing-c-wrapper0 libopentracing1
 RULE := deploy/kubernetes/components/monitoring/prometheusrule.yaml
 
 help: ## say what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 setup: $(READY) ## make .venv from the lock (PYTHON=python3.12 chooses the Python)
 run: setup ## start the service; without TOKENLIFE_REDIS_URL with a store of its own
 	$(VENV)/bin/tokenlife serve
