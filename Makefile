@@ -22,6 +22,9 @@ test-deploy: setup $(TOOLS)/.ready ## judge deploy/ by its tools' own lights; no
 	$(VENV)/bin/python -m pytest tests/deploy tests/deploy/check_*.py
 test-gateways: $(GATES)/.ready ## meet nginx, Envoy, Traefik, Caddy, HAProxy and OAuth clients; needs npm
 	$(GATES)/bin/python -m pytest tests/gateways/real tests/standards/real
+test-pages: setup ## drive /docs and /console in a browser; needs chromium
+	@command -v chromium >/dev/null || { echo "chromium is missing (Debian: apt-get install chromium)"; exit 1; }
+	$(VENV)/bin/python -m pytest tests/pages
 check: lint types ## all that judges the code without running it
 lint: setup ## style
 	$(VENV)/bin/ruff check && $(VENV)/bin/ruff format --check
@@ -67,4 +70,4 @@ $(GATES)/.ready: pyproject.toml $(LOCKS)/dev.txt $(LOCKS)/gateways.txt
 			"$$PWD" "$$PWD" >bin/haproxy && chmod +x bin/haproxy)
 	@touch $@
 
-.PHONY: help setup run test test-deploy test-gateways check lint types bench lock rules clean
+.PHONY: help setup run test test-deploy test-gateways test-pages check lint types bench lock rules clean

@@ -53,6 +53,12 @@ def about(verb: str, handle: str | None, caller: str | None = None) -> None:
         note.caller = caller or note.caller
 
 
+def asked_by(caller: str | None) -> None:
+    note = NOTE.get()
+    if note is not None:
+        note.caller = caller
+
+
 def failed(error: BaseException) -> None:
     note = NOTE.get()
     if note is not None:

@@ -7,7 +7,7 @@ from service.core.errors import REFUSALS, BadInput, CallerRefused, Refusal, Unav
 from service.core.store import Ask, Filter, Pass, Stats
 from service.core.text import dashed, partition_of
 from service.core.token import PARTITIONS, STATES, Draft, Token, Words, place_of
-from service.core.watch import about, failed
+from service.core.watch import about, asked_by, failed
 from service.store import keys, record
 from service.store.batch import Answer, Batch
 from service.store.link import Link
@@ -28,7 +28,10 @@ class RedisStore:
         return partition_of(tenant, owner, self._partitions)
 
     async def present(self, ask: Ask) -> Token:
-        about(ask.verb, ask.subject, ask.caller)
+        if ask.subject is None:
+            asked_by(ask.caller)
+        else:
+            about(ask.verb, ask.subject, ask.caller)
         try:
             outcome = _outcome(ask, await self._batch.ask(_question(ask)))
         except Unavailable as error:

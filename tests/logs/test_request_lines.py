@@ -38,6 +38,14 @@ async def test_a_use_has_its_verb_its_token_and_its_caller(admin: Caller, log: L
     assert told(line) == answered("POST", "/v1/tokens/use", 200, "ok", verb="use", handle=token["id"], caller=caller.id)
 
 
+async def test_a_list_has_its_caller_and_no_verb_of_a_token(admin: Caller, log: Log) -> None:
+    request, caller = named(), await admin.caller("tokens:read")
+
+    await caller.get("/v1/tokens", headers=request)
+
+    assert told(await log.answered(request)) == answered("GET", "/v1/tokens", 200, "ok", caller=caller.id)
+
+
 async def test_an_issue_has_the_handle_that_it_made(admin: Caller, log: Log) -> None:
     request, caller = named(), await admin.caller("tokens:issue")
 

@@ -6,7 +6,9 @@
   const KEPT = 200;       // events shown
   const $ = (id) => document.getElementById(id);
   const STATES = ["active", "expired", "revoked", "consumed"];
-  let caller = "", cursor = null, page = {}, shown = new Map(), timer = 0, stop = new AbortController();
+  const FINAL = [401, 403];  // answers that asking again does not better
+  let caller = "", tenant = "", filter = {}, cursor = null, page = {}, shown = new Map();
+  let timer = 0, turn = 0, stop = new AbortController();
 
   function make(name, attributes = {}, ...children) {
     const node = document.createElement(name);
@@ -15,14 +17,16 @@
     return node;
   }
 
+  // Said once, and not again as long as it stays true: whoever listens hears each change of these regions.
+  function say(id, text) { if ($(id).textContent !== text) $(id).textContent = text; }
+
   function tell(text, bad = false) {
-    $("told").textContent = text;
+    say("told", text);
     $("told").classList.toggle("bad", bad);
   }
 
   function query(fields) {
-    const given = Object.entries({ tenant: $("tenant").value, ...fields }).filter(([, value]) => value);
-    return new URLSearchParams(given).toString();
+    return new URLSearchParams(Object.entries({ tenant, ...fields }).filter(([, value]) => value)).toString();
   }
 
   async function call(path, options = {}) {
@@ -30,7 +34,7 @@
     const response = await fetch(path, { ...options, headers: { ...headers, ...options.headers }, signal: stop.signal });
     if (!response.ok) {
       const problem = await response.json().catch(() => ({}));
-      throw new Error(problem.detail || `The service answered ${response.status}.`);
+      throw Object.assign(new Error(problem.detail || `The service answered ${response.status}.`), { status: response.status });
     }
     return response;
   }
@@ -46,17 +50,35 @@
   }
 
   function row(token) {
-    const meter = make("meter", { min: 0, max: 1, value: 1, "aria-label": `Remaining life of ${token.owner}` });
+    const meter = make("meter", { min: 0, max: 1, low: .25, high: .5, optimum: 1, "aria-label": `Remaining life of ${token.owner}` });
     const text = make("span"), life = make("div", { class: "life" }, meter, text);
-    const cells = [
-      ["Owner", make("div", {}, token.owner, make("code", { class: "handle" }, token.id))], ["Type", token.type], ["State", make("span", { class: `state ${token.state}` }, token.state)],
-      ["Life", token.state === "active" ? life : ended(token)], ["Uses", String(token.uses)],
-    ].map(([name, content]) => make("td", { "data-name": name }, content));
-    const revoke = make("button", { class: "danger", type: "button" }, "Revoke", make("span", { class: "unseen" }, ` ${token.id}`));
-    revoke.disabled = token.state !== "active";
-    revoke.addEventListener("click", () => revokeOne(token));
-    const line = make("tr", { "data-id": token.id }, ...cells, make("td", {}, revoke));
-    return { line, meter, text, token, seen: performance.now() };
+    const revoke = make("button", { class: "danger", type: "button" }, "Revoke", make("span", { class: "unseen" }, ` ${token.owner} ${token.id}`));
+    const cells = ["Owner", "Type", "State", "Life", "Uses"].map((name) => make("td", { role: "cell", "data-name": name }));
+    cells[0].append(make("div", {}, token.owner, make("code", { class: "handle" }, token.id)));
+    const line = make("tr", { role: "row", "data-id": token.id }, ...cells, make("td", { role: "cell" }, revoke));
+    const one = { line, cells, life, meter, text, revoke };
+    revoke.addEventListener("click", () => revokeOne(one.token));
+    return one;
+  }
+
+  // A row stays the same nodes for as long as it is shown, under whoever is reading or about to press it.
+  function fill(one, token) {
+    const [, type, state, life, uses] = one.cells, known = one.token;
+    Object.assign(one, { token, seen: performance.now() });
+    type.textContent = token.type;
+    if (known?.state !== token.state) {
+      state.replaceChildren(make("span", { class: `state ${token.state}` }, token.state));
+      life.replaceChildren(token.state === "active" ? one.life : ended(token));
+    }
+    if (known && known.uses !== token.uses) flash(one.line);
+    uses.textContent = token.uses;
+    one.revoke.disabled = token.state !== "active";
+  }
+
+  function flash(line) {
+    line.classList.remove("fresh");
+    void line.offsetWidth; // so that the animation begins anew
+    line.classList.add("fresh");
   }
 
   function ended(token) {
@@ -73,44 +95,65 @@
   }
 
   function show(items) {
-    const focused = document.activeElement?.closest("tr")?.dataset.id;
-    const before = shown;
-    shown = new Map(items.map((token) => [token.id, row(token)]));
-    $("list").replaceChildren(...[...shown.values()].map(({ line }) => line));
-    for (const [id, { line, token }] of shown) {
-      const known = before.get(id);
-      if (known && known.token.uses !== token.uses) line.classList.add("fresh");
-    }
-    if (!items.length) $("list").append(make("tr", {}, make("td", { colspan: 6, class: "quiet" }, "No token fits.")));
-    if (focused) shown.get(focused)?.line.querySelector("button").focus();
+    const before = [...shown.values()], held = before.findIndex(({ line }) => line.contains(document.activeElement));
+    shown = new Map(items.map((token) => [token.id, shown.get(token.id) || row(token)]));
+    items.forEach((token) => fill(shown.get(token.id), token));
+    const lines = [...shown.values()].map(({ line }) => line);
+    const none = make("tr", { role: "row" }, make("td", { role: "cell", colspan: 6, class: "quiet" }, "No token fits."));
+    if (!lines.length || lines.some((line, at) => $("list").children[at] !== line) || $("list").children.length > lines.length)
+      $("list").replaceChildren(...(lines.length ? lines : [none]));
+    if (held >= 0) keepFocus(before[held], held);
     step();
+  }
+
+  // Who was on a row stays there, or comes to the one in its place: never back to the top of the page.
+  function keepFocus(one, at) {
+    if (one.line.isConnected && !one.revoke.disabled) return one.revoke.focus();
+    const rest = [...shown.values()].filter(({ revoke }) => !revoke.disabled);
+    (rest[Math.min(at, rest.length - 1)]?.revoke || $("list-title")).focus();
   }
 
   async function look() {
     clearTimeout(timer);
+    const mine = ++turn;
     try {
-      const filter = { owner: $("owner").value, type: $("type").value, state: $("state").value };
       const [found, counted] = await Promise.all([
         json("/v1/tokens?" + query({ ...filter, limit: 25, cursor })), json("/v1/tokens/count?" + query({})),
       ]);
+      if (mine !== turn) return;
       page = found;
+      $("inside").hidden = false;
       show(found.items);
       $("previous").disabled = !found.previous;
       $("next").disabled = !found.next;
-      $("revoke-owner").disabled = !$("owner").value;
-      $("counts").replaceChildren(...STATES.map((state) =>
-        make("div", {}, make("dt", { class: state }, state), make("dd", {}, (counted.by_state[state] || 0).toLocaleString()))));
-      tell(`Connected. Last look ${new Date().toLocaleTimeString()}.`);
+      $("revoke-owner").disabled = !filter.owner;
+      for (const state of STATES) $("count-" + state).textContent = (counted.by_state[state] || 0).toLocaleString();
+      $("looked").textContent = `Last look ${new Date().toLocaleTimeString()}.`;
+      tell("Connected.");
     } catch (error) {
-      if (error.name === "AbortError") return;
+      if (error.name === "AbortError" || mine !== turn) return;
       tell(error.message, true);
+      if (FINAL.includes(error.status)) return leave();
     }
     timer = setTimeout(look, LOOK_MS);
+  }
+
+  function leave() {
+    stop.abort();
+    clearTimeout(timer);
+    caller = "";
+    shown = new Map();
+    $("list").replaceChildren();
+    $("feed").replaceChildren();
+    $("inside").hidden = true;
+    $("looked").textContent = "";
+    $("caller").focus();
   }
 
   async function sure(title, text) {
     $("sure-title").textContent = title;
     $("sure-text").textContent = text;
+    $("sure").returnValue = ""; // Escape leaves it as it is, and it may still be the "yes" of the last time
     $("sure").showModal();
     await new Promise((done) => $("sure").addEventListener("close", done, { once: true }));
     return $("sure").returnValue === "yes";
@@ -122,13 +165,12 @@
   }
 
   async function revokeOwner() {
-    const owner = $("owner").value, path = `/v1/owners/${encodeURIComponent(owner)}/revoke`;
-    const tenant = $("tenant").value ? { tenant: $("tenant").value } : {};
-    const post = (body) => json(path, { method: "POST", body: JSON.stringify({ ...tenant, ...body }) });
+    const owner = filter.owner, path = `/v1/owners/${encodeURIComponent(owner)}/revoke`;
+    const post = (body) => json(path, { method: "POST", body: JSON.stringify({ ...(tenant ? { tenant } : {}), ...body }) });
     await attempt(async () => {
       const { revoked, more } = await post({ dry_run: true });
       const number = more ? `more than ${revoked}` : revoked;
-      if (!await sure(`Revoke all of ${owner}?`, `This ends ${number} live tokens. They cannot be brought back.`)) return;
+      if (!await sure(`Revoke all of ${owner}?`, `This ends ${number} live tokens of every type. They cannot be brought back.`)) return;
       let answer = { more: true };
       while (answer.more) answer = await post({});
     });
@@ -152,12 +194,14 @@
       try {
         const headers = { Accept: "text/event-stream" };
         const response = await call("/v1/events?" + query({ after: last }), { headers });
-        $("feed-state").textContent = "live";
+        say("feed-state", "live");
         for await (const { id, data } of messages(response.body)) { if (id) last = id; if (data) event(JSON.parse(data)); }
-        $("feed-state").textContent = "ended; connecting again";
+        say("feed-state", "ended; connecting again");
       } catch (error) {
         if (error.name === "AbortError") return;
-        $("feed-state").textContent = `not connected: ${error.message}`;
+        say("feed-state", `not connected: ${error.message}`);
+        if (error.status === 410) last = "now";  // what came in between is no longer kept
+        if (FINAL.includes(error.status)) return;
       }
       await new Promise((done) => setTimeout(done, LOOK_MS));
     }
@@ -183,14 +227,22 @@
     submitted.preventDefault();
     stop.abort();
     stop = new AbortController();
-    [caller, cursor] = [$("caller").value.trim(), null];
-    $("inside").hidden = false;
+    [caller, tenant, cursor] = [$("caller").value.trim(), $("tenant").value.trim(), null];
     $("feed").replaceChildren();
-    look();
+    tell("Connecting…");
+    choose();
     follow(stop.signal);
   });
-  $("filter").addEventListener("submit", (submitted) => { submitted.preventDefault(); cursor = null; look(); });
-  $("owner").addEventListener("input", () => { $("revoke-owner").disabled = true; });
+
+  function choose() {
+    filter = { owner: $("owner").value, type: $("type").value, state: $("state").value };
+    cursor = null;
+    look();
+  }
+
+  $("filter").addEventListener("submit", (submitted) => { submitted.preventDefault(); choose(); });
+  $("aloud").addEventListener("change", () => $("feed-box").setAttribute("aria-live", $("aloud").checked ? "polite" : "off"));
+  $("owner").addEventListener("input", () => { $("revoke-owner").disabled = $("owner").value !== filter.owner || !filter.owner; });
   $("revoke-owner").addEventListener("click", revokeOwner);
   $("next").addEventListener("click", () => { cursor = page.next; look(); });
   $("previous").addEventListener("click", () => { cursor = page.previous; look(); });

@@ -9,6 +9,11 @@
     return node;
   }
 
+  // What stands between backticks is code.
+  function prose(text) {
+    return (text || "").split("`").map((part, at) => at % 2 ? make("code", {}, part) : part);
+  }
+
   const document_ = await (await fetch("/openapi.json")).json();
   const resolve = (schema) => schema?.$ref ? document_.components.schemas[schema.$ref.split("/").pop()] : schema || {};
 
@@ -33,8 +38,8 @@
     if (!entries.length) return "";
     const head = make("tr", {}, ...["Name", "Type", "Meaning"].map((name) => make("th", { scope: "col" }, name)));
     const rows = entries.map(([name, schema, required]) => make("tr", {},
-      make("td", {}, make("code", {}, name), required ? " *" : ""), make("td", {}, make("code", {}, kind(schema))),
-      make("td", {}, limits(schema))));
+      make("td", {}, make("code", {}, name), required ? make("span", { class: "quiet" }, " required") : ""), make("td", {}, make("code", {}, kind(schema))),
+      make("td", {}, ...prose(limits(schema)))));
     return make("div", {}, make("h2", {}, title),
       make("div", { class: "wide" }, make("table", {}, make("thead", {}, head), make("tbody", {}, ...rows))));
   }
@@ -53,19 +58,24 @@
     return make("details", { class: "card call", id: operation.operationId },
       make("summary", {}, make("span", { class: `verb ${verb}` }, verb.toUpperCase()), make("code", {}, path), " ",
         make("span", { class: "quiet" }, operation.summary || "")),
-      make("p", {}, operation.description || ""),
+      make("p", {}, ...prose(operation.description)),
       table("Path and query", (operation.parameters || []).map((one) => [one.name, one.schema, one.required])),
       content ? table("Body", fields(content.schema)) : "", given ? table(`Answer ${good[0]}`, fields(given.schema)) : "",
-      make("h2", {}, "Statuses"), make("table", {}, make("tbody", {}, ...answers)));
+      make("h2", {}, "Statuses"), make("table", {}, make("thead", {}, make("tr", {}, make("th", { scope: "col" }, "Status"),
+        make("th", { scope: "col" }, "Meaning"))), make("tbody", {}, ...answers)));
   }
 
   const calls = Object.entries(document_.paths).flatMap(([path, verbs]) =>
     Object.entries(verbs).map(([verb, operation]) => call(path, verb, operation)));
   $("calls").replaceChildren(...calls);
-  $("find").addEventListener("input", () => {
+  function find() {
     const wanted = $("find").value.toLowerCase();
     for (const one of calls) one.hidden = !one.querySelector("summary").textContent.toLowerCase().includes(wanted);
-  });
+    $("found").textContent = `${calls.filter((one) => !one.hidden).length} calls`;
+  }
+
+  $("find").addEventListener("input", find);
+  find();
   const named = location.hash && $(location.hash.slice(1));
   if (named) named.open = true;
-})();
+})().catch((error) => { document.getElementById("found").textContent = `The description cannot be shown: ${error.message}`; });
