@@ -99,7 +99,7 @@ async def test_openid_client_discovers_introspects_and_revokes(
 ) -> None:
     token, secret = await world.issue("ann", scopes=("read", "write")), await world.caller(*GRANTS)
 
-    command = [program("node"), node_client, service.url, secret, token.text]
+    command = [program("node"), str(node_client), service.url, secret, token.text]
     said = await asyncio.to_thread(lambda: subprocess.run(command, capture_output=True, text=True, check=False))
 
     assert said.returncode == 0, said.stderr
