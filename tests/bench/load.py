@@ -148,4 +148,6 @@ def send(plan: Plan) -> Outcome:
 
 if __name__ == "__main__":
     asked = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=Plan)
-    sys.stdout.buffer.write(msgspec.msgpack.encode(uvloop.run(drive(asked))))
+    # With PYTHONUNBUFFERED sys.stdout.buffer is not buffered, and may write the half of it and say so.
+    with open(sys.stdout.fileno(), "wb", closefd=False) as out:
+        out.write(msgspec.msgpack.encode(uvloop.run(drive(asked))))
