@@ -78,11 +78,13 @@ class RedisFeed:
             _position(row[0][0]) if row and length >= self._link.scripts.events_kept else START
             for row, length in zip(first, lengths, strict=True)
         ])  # fmt: skip
-        events = [_event(partition, entry) for partition, row in enumerate(rows) for entry in row]
-        events.sort(key=lambda event: (event.position, event.partition))
-        for event in events[:limit]:
+        # Each stream gave as many as all together may: only what is taken is decoded.
+        places = [(_position(entry[0]), partition, entry) for partition, row in enumerate(rows) for entry in row]
+        places.sort(key=lambda place: place[:2])
+        events = [_event(partition, entry) for _, partition, entry in places[:limit]]
+        for event in events:
             after = after.past(event)
-        return [event for event in events[:limit] if wanted.covers(event)], after
+        return [event for event in events if wanted.covers(event)], after
 
     async def follow(
         self, after: Places, wanted: Wanted, idle_s: float
