@@ -18,7 +18,7 @@ def store() -> Iterator[Server]:
 
 @pytest.fixture(scope="session")
 def service(store: Server) -> Iterator[Service]:
-    with Service(redis_url=store.url, signing_keys=KEYS, admin_token=ADMIN, events_used=True) as running:
+    with Service(redis_url=store.url, signing_keys=KEYS, admin_token=ADMIN) as running:
         yield running
 
 

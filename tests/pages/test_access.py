@@ -39,12 +39,14 @@ CONTRAST = """(() => {
 
 
 async def with_tokens(page: Page, shop: Caller) -> None:
-    for owner, life_ms in [("carol", 50), ("дарья", 3_600_000), ("bob", 1_800_000), ("ann", 45_000)]:
-        await shop.issue(owner, life_ms=life_ms)
+    """Some of them near their ceilings, so that their bars are short."""
+    for owner, life_ms, left_ms in [
+        ("carol", 50, 50), ("дарья", 3_600_000, 2_500_000), ("bob", 1_800_000, 300_000), ("ann", 45_000, 45_000)
+    ]:  # fmt: skip
+        await shop.issue(owner, life_ms=life_ms, ceiling_ms=left_ms)
     await connect(page, shop)
-    used = await shop.issue("eve", life_ms=86_400_000)
-    await shop.use(used["token"])
-    await shop.post("/v1/tokens/revoke", {"token": used["token"]})
+    eve = await shop.issue("eve", life_ms=86_400_000)
+    await shop.post("/v1/tokens/revoke", {"token": eve["token"]})
     await page.until("document.querySelectorAll('#feed li').length >= 2")
     await page.until("document.getElementById('count-revoked').textContent === '1'")
 

@@ -107,13 +107,13 @@ async def test_events_come_by_themselves_the_newest_first(page: Page, shop: Call
     await connect(page, shop)
 
     token = await shop.issue("ann", life_ms=60_000)
-    await shop.use(token["token"])
+    await shop.post("/v1/tokens/renew", {"token": token["token"]})
     await shop.post("/v1/tokens/revoke", {"token": token["token"]})
 
     mine = f"[...document.querySelectorAll('#feed li')].filter(li => li.textContent.includes('{token['id']}'))"
     await page.until(f"{mine}.length === 3")
     kinds = await page.run(f"{mine}.map(li => li.querySelector('strong').textContent)")
-    assert kinds == ["revoked", "used", "issued"]
+    assert kinds == ["revoked", "renewed", "issued"]
 
 
 async def test_one_is_revoked_after_a_question_that_begins_at_keep(page: Page, shop: Caller) -> None:
