@@ -38,6 +38,16 @@ class Connection(web.RequestHandler):
     __slots__ = ("body_s",)
     body_s: float
 
+    def data_received(self, data: bytes) -> None:
+        """aiohttp drops what comes after the stop has begun, even the rest of a body that a handler waits for."""
+        stopping = self._close, self._force_close
+        if self._request_in_progress and any(stopping):
+            self._close = self._force_close = False
+            super().data_received(data)
+            self._close, self._force_close = stopping
+        else:
+            super().data_received(data)
+
     def handle_error(
         self,
         request: web.BaseRequest,
