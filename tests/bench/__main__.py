@@ -24,7 +24,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=2.0, help="of one turn")
     parser.add_argument("--tokens", type=int, default=50_000, help="issued to weigh one")
-    parser.add_argument("--json", type=Path, help="also write everything measured to this file")
+    last = Path(__file__).parent / "last.json"
+    parser.add_argument("--json", type=Path, nargs="?", const=last, help="write all that was measured (%(const)s)")
     parser.add_argument("--quick", action="store_true", help="2 rounds of 0.5 s: to see that it runs")
     asked = parser.parse_args()
     if asked.quick:
