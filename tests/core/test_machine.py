@@ -286,6 +286,7 @@ def backend(backend: Backend) -> Backend:
     return backend
 
 
+@pytest.mark.timeout(600)  # once it fails, a shorter story of the failure is looked for, which may take 300 s
 def test_the_whole_life_of_tokens_is_what_a_plain_model_says(backend: Backend, seed: int) -> None:
     @hypothesis.seed(seed)
     class Run(Lives):
