@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from service import expirer, lines, server, tracing
+from service import expirer, lines, rekeyer, server, tracing
 from service.api import native
 from service.api.health import Readiness
 from service.api.openapi import describe
@@ -23,13 +23,14 @@ from service.core.lifecycle import Tokens
 from service.core.lists import Lists
 from service.core.pace import Pace
 from service.core.replays import Replays
+from service.core.ring import Ring
 from service.core.rules import Rules
 from service.core.seal import Sealer
 from service.core.text import Texts, partition_of, stand_in
 from service.core.token import ACTIVE, SERVICE, Draft, Words
 from service.facades import onespan, sarus, taler, wepay
 from service.metrics import Metrics
-from service.settings import Settings
+from service.settings import Settings, signing_keys
 from service.store.connect import WrongStore, agree_on_partitions, allow_oom, client
 from service.store.feed import BLOCK_MS, RedisFeed
 from service.store.link import Link
@@ -81,14 +82,14 @@ class Service:
         self.store = RedisStore(self.link, settings.partitions, events_used=settings.events_used)
         store = self.spans.around(self.store) if self.spans else self.store
         self.feed = RedisFeed(self.link, blocking, settings.partitions)
-        self._keys = start.signing_keys
-        self.texts = Texts(start.signing_keys)
+        self.ring = Ring(start.signing_keys)
+        self.texts = self.ring.part(Texts)
         rules = Rules(
             default_life_ms=settings.default_life_ms, max_life_ms=settings.max_life_ms, forever=settings.forever
         )
-        self.tokens = Tokens(store, self.texts, Sealer(start.signing_keys), rules, self.metrics)
+        self.tokens = Tokens(store, self.texts, self.ring.part(Sealer), rules, self.metrics)
         self.shelf = Shelf(self.link, settings.partitions)
-        self.lists = Lists(store, Cursors(start.signing_keys))
+        self.lists = Lists(store, self.ring.part(Cursors))
         self.readiness = Readiness(self.link.answers, needs_store=settings.ready_needs_store)
         self.stopping, self.drained = asyncio.Event(), asyncio.Event()
         self._admin = self._admin_handle(start.admin_token)
@@ -106,17 +107,17 @@ class Service:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stopping.set)
         runners = [*[await self._serve(*one) for one in self._behind(doors)], *await self._grpc()]
-        sweeping = None
+        background: list[asyncio.Future[None]] = []
         try:
             await self.prepare()
             if not self.stopping.is_set():
                 self.readiness.started = True
                 on_ready()
                 sweep = expirer.run(self.store.sweep, self.settings.tick_ms, self.drained, self.metrics)
-                sweeping = asyncio.ensure_future(sweep)
+                background += map(asyncio.ensure_future, (sweep, rekeyer.run(signing_keys, self.ring, self.drained)))
             await self.stopping.wait()
         finally:
-            await self._leave(runners, sweeping)
+            await self._leave(runners, background)
 
     async def prepare(self) -> None:
         """Waits until the store answers, and looks what it is.  Until then requests get their 503."""
@@ -157,7 +158,7 @@ class Service:
             "sarus": lambda: sarus.voice(self.tokens, accounts, Pace(self.shelf, settings.sarus_per_second)),
             "wepay": lambda: wepay.voice(self.tokens, self.lists, replays),
             "taler": lambda: taler.voice(self.tokens, self.lists, accounts),
-            "onespan": lambda: onespan.voice(self.tokens, self.lists, self._keys, settings.onespan_life_ms),
+            "onespan": lambda: onespan.voice(self.tokens, self.lists, self.ring, settings.onespan_life_ms),
         }
         return [
             native.voice(self.tokens, self.lists, replays, accounts, self.feed, heartbeat_s, cookie_name, public_url),
@@ -190,7 +191,7 @@ class Service:
         listening = grpc_check.Server(self.tokens, settings.cookie_name, grace_s, shared=shared)
         return [await listening.start(settings.host, settings.grpc_port)]
 
-    async def _leave(self, runners: list[Any], sweeping: "asyncio.Future[None] | None") -> None:
+    async def _leave(self, runners: list[Any], background: "list[asyncio.Future[None]]") -> None:
         """Not ready first; then what is under way ends; then the links."""
         self.readiness.draining = True
         self.stopping.set()
@@ -199,8 +200,7 @@ class Service:
         self.drained.set()  # until now tokens go on expiring on time
         for running in runners:
             await running.cleanup()
-        if sweeping is not None:
-            await asyncio.wait({sweeping})
+        await asyncio.gather(*background, return_exceptions=True)
         await self.store.close()
         await self.link.close()
         if self.lines is not None:

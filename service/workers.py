@@ -24,7 +24,7 @@ import uvloop
 from service import __version__, logs
 from service.app import Service, Start, WrongStore
 from service.doors import Doors
-from service.settings import Settings, share_metrics
+from service.settings import Settings, SettingsError, share_metrics, signing_keys
 from service.store.embedded import Embedded, EmbeddedError, data_secret
 
 LOOK_S = 0.05  # between two looks at the children
@@ -151,7 +151,7 @@ class Crew:
                 signal.signal(number, signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
             _die_with(parent)
-            start = msgspec.structs.replace(self._start, place=place)
+            start = msgspec.structs.replace(self._start, place=place, signing_keys=_keys_now(self._start))
             code = _work(self._settings, start, self._doors, self._banner)
         except Exception as error:  # whatever it is: nobody else would tell
             log.critical("a worker ends by a fault", exc_info=error)
@@ -167,6 +167,13 @@ def _work(settings: Settings, start: Start, doors: Doors, banner: str) -> int:
         sys.stderr.write(f"tokenlife: {error}\n")
         return WRONG
     return 0
+
+
+def _keys_now(start: Start) -> tuple[str, ...]:
+    """One that takes another's place begins with the keys that the others have by now."""
+    with contextlib.suppress(SettingsError):
+        return signing_keys() or start.signing_keys
+    return start.signing_keys
 
 
 def _die_with(parent: int) -> None:

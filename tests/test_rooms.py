@@ -20,6 +20,7 @@ MAY_IMPORT = {
     "facades": {"core", "wire"},
     "expirer": {"core"},
     "grpc_check": {"core", "api"},
+    "rekeyer": {"core", "settings"},
     "metrics": {"core"},
     "server": {"core", "wire", "lines", "tracing"},
     "tracing": {"core"},
@@ -30,7 +31,7 @@ MAY_IMPORT = {
     "client": {"client", "api", "core.errors"},
     "app": {
         "core", "store", "wire", "api", "facades", "expirer", "metrics", "server", "grpc_check", "lines", "logs",
-        "settings", "tracing",
+        "rekeyer", "settings", "tracing",
     },
     "doors": {"settings"},
     "workers": {"app", "doors", "settings", "logs", "store.embedded", "__version__"},

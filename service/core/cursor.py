@@ -21,6 +21,9 @@ class Cursors:
     """`keys` newest first."""
 
     def __init__(self, keys: Sequence[str]) -> None:
+        self.rekey(keys)
+
+    def rekey(self, keys: Sequence[str]) -> None:
         self._serializer = URLSafeSerializer(
             list(reversed(keys)),
             salt="tokenlife.cursor",

@@ -20,7 +20,11 @@ class Jwts:
     """`keys` newest first: the first signs, all verify.  They are derived, so that no key has two purposes."""
 
     def __init__(self, keys: Sequence[str], purpose: str) -> None:
-        self._keys = [hmac.digest(key.encode(), f"{purpose} jwt".encode(), "sha384") for key in keys]
+        self._info = f"{purpose} jwt".encode()
+        self.rekey(keys)
+
+    def rekey(self, keys: Sequence[str]) -> None:
+        self._keys = [hmac.digest(key.encode(), self._info, "sha384") for key in keys]
 
     def write(self, claims: dict[str, Any]) -> str:
         return jwt.encode(claims, self._keys[0], ALGORITHM)

@@ -20,6 +20,9 @@ class Sealer:
     """`keys` newest first: the first seals, all open."""
 
     def __init__(self, keys: Sequence[str]) -> None:
+        self.rekey(keys)
+
+    def rekey(self, keys: Sequence[str]) -> None:
         self._keys = [key.encode() for key in keys]
 
     def seal(self, secret: str, purpose: str, context: str) -> str:

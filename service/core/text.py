@@ -33,11 +33,15 @@ class Texts:
 
     def __init__(self, keys: Sequence[str], dressing: str = "tl_") -> None:
         self.dressing = dressing
+        self._others: list[Opener] = []
+        self.rekey(keys)
+
+    def rekey(self, keys: Sequence[str]) -> None:
         self._signer = Signer(
             list(reversed(keys)), salt=b"tokenlife.token", key_derivation="hmac", digest_method=hashlib.sha256
         )
+        # Anew: what a key verified that is gone is no longer known.
         self._opened: Opener = lru_cache(REMEMBERED)(self._verify)
-        self._others: list[Opener] = []
 
     def mint(self, partition: int, dressing: str | None = None) -> tuple[str, str]:
         """A new text and its handle."""

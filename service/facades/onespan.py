@@ -8,7 +8,6 @@ is in the signed text, so no use renews them.  A credential is such a JWT too, o
 
 import logging
 import re
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Annotated, Any, Literal, TypeVar
@@ -24,6 +23,7 @@ from service.core.errors import BadInput, CallerRefused, Conflict, Forbidden, Go
 from service.core.jwts import Jwts
 from service.core.lifecycle import Tokens
 from service.core.lists import Lists
+from service.core.ring import Ring
 from service.core.store import Filter
 from service.core.token import ACTIVE, CONSUMED, EXPIRED, REVOKED, SERVICE, Draft, Issued, Token
 from service.wire import HttpError, Route, Voice, answer, as_http_error, bearer, read_body, read_json
@@ -85,9 +85,9 @@ class Credential(msgspec.Struct, forbid_unknown_fields=True):
     life_ms: Annotated[int, Meta(ge=1000, le=CREDENTIAL_MS)] = CREDENTIAL_MS
 
 
-def voice(tokens: Tokens, lists: Lists, keys: Sequence[str], life_ms: int = DAY_MS) -> Voice:
+def voice(tokens: Tokens, lists: Lists, ring: Ring, life_ms: int = DAY_MS) -> Voice:
     """life_ms: of a session creation token.  From here on the JWTs open everywhere, at our own API too."""
-    jwts, longest_ms = Jwts(keys, "onespan"), tokens.rules.max_life_ms
+    jwts, longest_ms = ring.part(lambda keys: Jwts(keys, "onespan")), tokens.rules.max_life_ms
     tokens.texts.also(jwts.handle)
 
     async def caller_of(request: web.Request) -> tuple[Caller, str]:
@@ -237,7 +237,7 @@ def _kept(token: Token, kind: type[T]) -> T:
     return msgspec.json.decode(token.metadata, type=kind)
 
 
-def _view(transaction: Token, living: Sequence[Shown]) -> dict[str, Any]:
+def _view(transaction: Token, living: list[Shown]) -> dict[str, Any]:
     kept, ends_ms = msgspec.to_builtins(_kept(transaction, Asked)), transaction.deadline_at_ms or 0
     return {
         "id": transaction.id, "status": STATES[transaction.state], "created": _iso(transaction.created_at_ms),

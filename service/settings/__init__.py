@@ -17,7 +17,8 @@ from msgspec.structs import FieldInfo
 
 from service.settings.fields import ClientSettings, Discreet, Settings, is_secret, metas
 
-__all__ = ["ClientSettings", "Setting", "Settings", "SettingsError", "describe", "load", "load_client", "share_metrics"]
+__all__ = ["ClientSettings", "Setting", "Settings", "SettingsError", "describe", "load", "load_client", "share_metrics",
+           "signing_keys"]  # fmt: skip
 
 PREFIX = "TOKENLIFE_"
 
@@ -48,6 +49,13 @@ _FIELDS = {field.name: field for kind in (Settings, ClientSettings) for field in
 def load(environ: Mapping[str, str] | None = None) -> Settings:
     """Raises: SettingsError with every complaint."""
     return _load(Settings, os.environ if environ is None else environ)
+
+
+def signing_keys(environ: Mapping[str, str] | None = None) -> tuple[str, ...]:
+    """As they are now, for a file may have got others since; empty: none are given.  Raises: SettingsError."""
+    field = _FIELDS["signing_keys"]
+    text = _text(field, _given(os.environ if environ is None else environ))
+    return _converted(field, text) if text else ()
 
 
 def load_client(environ: Mapping[str, str] | None = None) -> ClientSettings:
