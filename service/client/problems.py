@@ -32,6 +32,8 @@ def error_in(problem: dict[str, Any]) -> Exception:
         return CallerRefused(refusal) if field == CALLER else refusal
     if code == Gone.code:
         return Gone(str(problem.get("oldest", "")))
+    if code == "unknown_account":
+        return BadInput("username", detail)
     if status in CONFLICTS:
         return Conflict(code, detail)
     if status in BAD_INPUTS:

@@ -219,7 +219,7 @@ async def test_accounts_are_set_and_forgotten(client: Client) -> None:
     await client.set_account("ann", "battery staple")
     await client.delete_account("ann")
 
-    with pytest.raises(errors.Unknown):
+    with pytest.raises(errors.BadInput, match="username"):
         await client.delete_account("ann")
 
 

@@ -25,8 +25,9 @@ async def test_every_rate_lets_as_many_through_as_it_says(world: World) -> None:
 
 async def test_who_waited_as_long_as_told_comes_through(world: World) -> None:
     pace = Pace(world.shelf, 20)
-    waits = [await pace.wait_ms("ann asks") for _ in range(21)]
-    until = await world.now() + waits[-1]
+    while not (wait_ms := await pace.wait_ms("ann asks")):
+        pass  # a slow store lets more than 20 come through
+    until = await world.now() + wait_ms
 
     async def due() -> bool:
         return await world.now() >= until
