@@ -1,11 +1,14 @@
 """What operators and their probes ask: `/livez`, `/readyz`, `/metrics`."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 import msgspec
 from aiohttp import web
 
 from service.wire import Route, answer
+
+LOOK_S = 0.25  # a probe gives up after a second (Kubernetes' default), and one that gave up counts as not ready
 
 
 class Readiness:
@@ -16,7 +19,10 @@ class Readiness:
         self.started = self.draining = False
 
     async def look(self) -> "Ready":
-        store = await self._store_answers()
+        try:
+            store = await asyncio.wait_for(self._store_answers(), LOOK_S)
+        except TimeoutError:
+            store = False
         open_ = self.started and not self.draining
         return Ready(open_ and (store or not self._needs_store), self.started, self.draining, store)
 

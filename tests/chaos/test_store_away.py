@@ -78,6 +78,16 @@ async def test_a_frozen_store_is_a_503_in_time_under_load_and_then_it_goes_on(st
     assert kept["state"] == "active"
 
 
+async def test_probes_do_not_wait_for_a_frozen_store(store: Server) -> None:
+    """The look gives up after 2 s; the requests here wait for 20."""
+    with Service(redis_url=store.url, signing_keys=KEYS, admin_token=ADMIN, store_timeout_ms=20_000) as service:
+        store.pause()
+        ready = await asyncio.to_thread(service.status, "/readyz")
+        store.resume()
+
+    assert ready == 200
+
+
 async def test_an_embedded_store_that_is_killed_is_started_again_with_all_that_it_had() -> None:
     with Service(admin_token=ADMIN, store_timeout_ms=300) as service:
         async with calling(service.url) as admin:
