@@ -106,10 +106,13 @@ class Service:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stopping.set)
-        runners = [*[await self._serve(*one) for one in self._behind(doors)], *await self._grpc()]
         background: list[asyncio.Future[None]] = []
+        runners = []
         try:
-            await self.prepare()
+            found = await self._finds_store()
+            runners = [*[await self._serve(*one) for one in self._behind(doors)], *await self._grpc()]
+            if not found:
+                await self.prepare()
             if not self.stopping.is_set():
                 self.readiness.started = True
                 on_ready()
@@ -132,6 +135,14 @@ class Service:
                 await asyncio.sleep(AWAY_S)
             else:
                 return
+
+    async def _finds_store(self) -> bool:
+        """One look before the doors open: where the store is there, nobody who comes early is told to wait."""
+        try:
+            await self._look_at_store()
+        except Unavailable:
+            return False
+        return True
 
     async def _look_at_store(self) -> None:
         await agree_on_partitions(self.link, self.settings.partitions)
