@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
+from service.core.errors import BadInput
 from service.core.store import Filter
 from service.core.token import Issued, Token
 from service.store import keys
 from service.store.scripts import prelude
 from tests import backends
+from tests.backends import Backend
 from tests.world import World
 
 # Tokens as `issue` makes them but without events, many in one call.
@@ -160,3 +162,19 @@ async def test_a_list_without_its_records_ends(world: World) -> None:
 
     assert [token.id for token in page.items] == [issued[4].token.id]
     assert page.next is None
+
+
+async def test_a_tenant_has_as_many_types_as_a_page_can_merge(backend: Backend) -> None:
+    """What a page costs grows with types and states, so these are bounded; the tokens are not."""
+    async with World(backend, partitions=1) as world:
+        for number in range(64):
+            await world.issue("ann", tenant="shop", type=f"type-{number}")
+
+        with pytest.raises(BadInput, match="type"):
+            await world.issue("ann", tenant="shop", type="one-too-many")
+
+        revoked = await world.tokens.revoke((await world.issue("ann", tenant="shop", type="type-1")).text)
+        assert revoked.state == "revoked"
+        assert (await world.issue("ann", tenant="bank", type="another")).token.state == "active"
+        page = await world.lists.page(Filter(tenant="shop"), limit=100, cursor=None, descending=False)
+        assert len(page.items) == 65
