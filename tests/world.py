@@ -48,7 +48,8 @@ class World:
 
     def __init__(self, backend: Backend, *, ready: bool = True, **settings: Any) -> None:
         """ready: whether to wait until the store answers."""
-        given = Settings(redis_url=backend.url, signing_keys=SIGNING_KEYS, **settings)
+        # Many at once on a busy machine are no outage; a test of outages gives a timeout of its own.
+        given = Settings(redis_url=backend.url, signing_keys=SIGNING_KEYS, **{"store_timeout_ms": 10_000, **settings})
         with patch.object(app, "client", backend.connect):
             self.service = app.Service(given, app.Start(backend.url, SIGNING_KEYS, ADMIN))
         self.backend, self.settings, self._ready = backend, given, ready
