@@ -9,6 +9,7 @@
 --       succeeded; a caller's refusal begins with 'caller '.  Refused presentations change nothing.
 
 local REST = '^ %d+ (%S+) (%S+) (%S+) (%S+) %S+ %S+ (%S+) (%S+)([^\n]*)' -- from the sequence on
+local MOST_USES = 9999999999 -- what ten digits hold; a busy caller's own token gets there in days
 local NOTHING = { record = false, remaining = 0 }
 local NOW = whole(now)
 local seen, touched = {}, {}
@@ -88,7 +89,7 @@ end
 
 -- One use, or many in this call, in one write: full life again, last use, uses.
 local function write(token)
-  local uses = uses_of(token) + token.spent
+  local uses = math.min(uses_of(token) + token.spent, MOST_USES)
   local deadline = string.sub(token.record, IN_PLACE + 1, IN_PLACE + 13)
   if token.remaining ~= -1 and token.life ~= '-' and string.find(token.flags, 's', 1, true) then
     local renewed = full_life(token.life, token.ceiling)
