@@ -155,3 +155,16 @@ async def test_4096_bytes_of_json_are_not_too_much(world: World) -> None:
     said = b'"' + b"x" * 4_094 + b'"'
 
     assert bytes((await world.issue(metadata=Raw(b" " + said + b"\n"))).token.metadata) == said
+
+
+async def test_a_token_that_was_used_ten_thousand_million_times_goes_on(world: World) -> None:
+    """Uses have ten digits; the token of a caller with 25,000 requests a second gets there in five days."""
+    issued = await world.issue()
+    place = f"{keys.tag(keys.partition(issued.token.id))}t:{keys.short(issued.token.id)}"
+    await world.redis.setrange(place, 7 + 28, "9999999998")
+
+    counts = [(await world.tokens.use(issued.text)).uses for _ in range(3)]
+
+    assert counts == [9_999_999_999] * 3
+    assert (await world.tokens.renew(issued.text)).owner == "ann"
+    assert (await world.tokens.revoke(issued.text)).state == "revoked"
