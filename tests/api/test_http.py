@@ -75,6 +75,13 @@ async def test_what_cannot_be_read_is_refused_without_a_word_of_it(service: Serv
     assert SECRET not in service.said()
 
 
+@pytest.mark.parametrize("scheme", [b"Bearer \xff\xfe", b"Bearer \xed\xa0\x80", b"\xff", b"Bearer \xc3\xbc"])
+async def test_an_authorization_of_other_bytes_than_utf_8_is_401(service: Service, scheme: bytes) -> None:
+    answer = await said(service, b"GET /v1/tokens HTTP/1.1\r\nHost: a\r\nAuthorization: " + scheme + b"\r\n\r\n")
+
+    assert (answer.status, msgspec.json.decode(answer.body)["field"]) == (401, "Authorization")
+
+
 async def test_a_body_that_never_ends_is_408(service: Service) -> None:
     """TOKENLIFE_BODY_MS is 500 here."""
     started = asyncio.get_running_loop().time()

@@ -49,6 +49,19 @@ async def test_a_service_whose_store_is_away_at_the_start_says_so_and_comes_up(w
     assert used.status == 200
 
 
+async def test_a_service_that_waits_for_its_store_can_be_stopped() -> None:
+    service = Service(redis_url="unix:///nowhere", signing_keys=KEYS, admin_token=ADMIN, drain_ms=60_000)
+    try:
+        service.launch()
+        await wait_until(lambda: "waiting for the store" in service.said(), timeout_s=20)
+        code, said = await asyncio.to_thread(service.stop), service.said()
+    finally:
+        service.close()
+
+    assert code == 0  # and at once: nobody was sent here, so there is nothing to drain
+    assert "serves on" not in said
+
+
 async def test_a_frozen_store_is_a_503_in_time_under_load_and_then_it_goes_on(store: Server) -> None:
     """Half of the answers must keep the time: the test's own process shares the machine."""
     with Service(redis_url=store.url, signing_keys=KEYS, admin_token=ADMIN, store_timeout_ms=TIMEOUT_MS) as service:
