@@ -9,7 +9,7 @@ import hypothesis
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, multiple, rule, run_state_machine_as_test
 
 from service.core.errors import REFUSALS, Forbidden, Refusal, Unknown
 from service.core.store import Filter
@@ -162,6 +162,12 @@ class Lives(RuleBasedStateMachine):
         self.look(id_)
         assert (issued.token.uses, issued.token.rotated_from) == (one.uses, id_)
         return self.remember(issued.token, issued.text)
+
+    @rule(target=made, number=st.integers(0, 99), overlap=st.sampled_from([0, OVERLAP, OVERLAP, 30 * HOUR]))
+    def rotate_one_that_lives(self, number: int, overlap: int) -> Any:
+        """Most tokens of a run have ended soon, and only a living one is rotated."""
+        living = [one.id for one in self.all.values() if one.seen == ACTIVE]
+        return self.rotate(living[number % len(living)], overlap) if living else multiple()
 
     def end_of(self, one: One, overlap: int) -> int:
         """When the rotated text ends: the model has no clock, so it is asked, and then held against what it may be."""
