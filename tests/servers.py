@@ -203,6 +203,7 @@ class Service(Child):
         self.data_dir = Path(str(settings.get("data_dir", self.room / "data")))
         given = {"log_level": "INFO", **settings, "port": self.port, "data_dir": self.data_dir}
         others = {name: value for name, value in os.environ.items() if not name.startswith("TOKENLIFE_")}
+        others["TMPDIR"] = str(self.room)  # what one that is killed leaves behind goes with its room
         self.environment = others | {f"TOKENLIFE_{name.upper()}": str(value) for name, value in given.items()}
 
     @property
