@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from service.core.ring import Ring
 from service.settings import SettingsError
 
-LOOK_S = 2.0  # between two looks; a cluster takes up to a minute to bring a changed secret to all its pods
+LOOK_S = 1.0  # between two looks at a small file; a cluster takes a minute to bring it to all of its pods
 
 Keys = Sequence[str]
 

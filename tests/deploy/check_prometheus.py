@@ -70,7 +70,7 @@ def own_store() -> Iterator[Server]:
 @pytest.fixture(scope="module")
 def own_service(own_store: Server) -> Iterator[Service]:
     with Service(
-        redis_url=own_store.url, signing_keys=KEYS, admin_token=ADMIN, ops_port=free_port(), store_timeout_ms=200
+        redis_url=own_store.url, signing_keys=KEYS, admin_token=ADMIN, ops_port=free_port(), store_timeout_ms=500
     ) as running:
         yield running
 
