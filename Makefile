@@ -19,7 +19,7 @@ run: setup ## start the service; without TOKENLIFE_REDIS_URL with a store of its
 test: setup ## run the tests
 	$(VENV)/bin/python -m pytest
 test-deploy: setup $(TOOLS)/.ready ## judge deploy/ by its tools' own lights; no cluster and no container engine
-	$(VENV)/bin/python -m pytest tests/deploy tests/deploy/check_*.py
+	$(VENV)/bin/python -m pytest -o python_files='test_*.py check_*.py' tests/deploy
 test-gateways: $(GATES)/.ready ## meet nginx, Envoy, Traefik, Caddy, HAProxy and OAuth clients; needs npm
 	$(GATES)/bin/python -m pytest tests/gateways/real tests/standards/real
 test-pages: setup ## drive /docs and /console in a browser; needs chromium

@@ -21,6 +21,7 @@ from tests.deploy.reading import DOCKERFILE, image_environment, stages, steps
 from tests.deploy.tools import LONG_S, tool
 from tests.servers import ROOT, Child, Service, free_port
 
+pytestmark = pytest.mark.timeout(600)  # all packages are installed anew
 NOBODY = 65532
 
 
