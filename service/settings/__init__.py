@@ -1,4 +1,5 @@
-"""Settings, read once from the environment.  No other module reads os.environ.
+"""Settings, read once from the environment; only the signing keys are looked at again.  No other module reads
+os.environ.
 
 A name that does not exist stops the start, as does a value that does not fit; all complaints come at once.
 An empty value counts as unset, but makes a list empty.  A secret may also be the content of a file, whose
