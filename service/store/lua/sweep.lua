@@ -33,7 +33,8 @@ local function visit(id, due)
   if not left then return mark(token) end
   rescored = rescored + 1
   if left == -1 then return redis.call('ZREM', due, id) end
-  redis.call('ZADD', due, whole(now + left), id)
+  -- The record says it exactly; only a TTL that somebody else made longer says more.
+  redis.call('ZADD', due, whole(token.deadline > now and token.deadline or now + left), id)
 end
 
 for _, due in ipairs(KEYS) do
