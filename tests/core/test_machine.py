@@ -166,8 +166,11 @@ class Lives(RuleBasedStateMachine):
     @rule(target=made, number=st.integers(0, 99), overlap=st.sampled_from([0, OVERLAP, OVERLAP, 30 * HOUR]))
     def rotate_one_that_lives(self, number: int, overlap: int) -> Any:
         """Most tokens of a run have ended soon, and only a living one is rotated."""
-        living = [one.id for one in self.all.values() if one.seen == ACTIVE]
-        return self.rotate(living[number % len(living)], overlap) if living else multiple()
+        living = self.living()
+        return self.rotate(living[number % len(living)].id, overlap) if living else multiple()
+
+    def living(self) -> list[One]:
+        return [one for one in self.all.values() if one.seen == ACTIVE]
 
     def end_of(self, one: One, overlap: int) -> int:
         """When the rotated text ends: the model has no clock, so it is asked, and then held against what it may be."""
@@ -198,11 +201,21 @@ class Lives(RuleBasedStateMachine):
         for one in hit:
             _ = dry or one.end_now()
 
-    @rule(id_=made)
-    def an_hour_passes_for(self, id_: str) -> None:
-        one = self.all[id_]
-        if one.seen == ACTIVE and one.deadline is not None:
-            one.lapse(self.run(self.world.expire_now(id_)))
+    @rule(number=st.integers(0, 99), rotated=st.booleans())
+    def an_hour_passes_for_one_that_lives(self, number: int, rotated: bool) -> None:
+        mortal = [one for one in self.living() if one.deadline is not None]
+        chosen = [one for one in mortal if one.successor] if rotated else mortal
+        if chosen:
+            one = chosen[number % len(chosen)]
+            one.lapse(self.run(self.world.expire_now(one.id)))
+
+    @rule(number=st.integers(0, 99))
+    def a_sweep_looks_at_one_that_lives(self, number: int) -> None:
+        """It was renewed since its place in `due` was written."""
+        mortal = [one for one in self.living() if one.deadline is not None]
+        if mortal:
+            self.run(self.world.make_due(mortal[number % len(mortal)].id))
+            self.sweep()
 
     @rule()
     def sweep(self) -> None:

@@ -6,6 +6,7 @@ from service import expirer
 from service.core.errors import Unavailable
 from service.core.store import Filter, Pass
 from service.core.watch import Watch
+from service.store import keys
 from tests.servers import wait_until
 from tests.world import World
 
@@ -96,13 +97,26 @@ async def test_the_loop_marks_each_token_soon_after_its_deadline_and_stops_when_
 
 async def test_the_loop_goes_on_after_an_outage() -> None:
     stopping = asyncio.Event()
-    answers = iter([Unavailable("timeout"), Pass(0, 0, 0, 0, None, [])])
+    answers: list[Pass | Exception] = [Pass(0, 0, 0, 0, None, []), Unavailable("timeout")]
 
     async def sweep(_limit: int) -> Pass:
-        answer = next(answers)
+        answer = answers.pop()
         if isinstance(answer, Exception):
             raise answer
         stopping.set()
         return answer
 
     await asyncio.wait_for(expirer.run(sweep, 5, stopping), 10.0)
+
+
+async def test_a_life_that_somebody_else_made_longer_is_looked_at_when_it_ends(world: World) -> None:
+    """Not again and again until then."""
+    world.backend.checked = False  # the life does not end when its record says
+    issued = await world.issue("ann", life_ms=60_000)
+    await world.expire_now(issued)
+    await world.redis.set(f"{keys.tag(keys.partition(issued.token.id))}l:{keys.short(issued.token.id)}", "", px=30_000)
+
+    passes = [await world.store.sweep(200) for _ in range(2)]
+
+    assert [(done.marked, done.rescored) for done in passes] == [(0, 1), (0, 0)]
+    assert 29_000 < (passes[1].wait_ms or 0) <= 30_000
