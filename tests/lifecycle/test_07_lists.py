@@ -44,7 +44,10 @@ async def test_cursors_lead_forwards_and_back(world: World, seven: list[Issued],
     assert none is None
     assert end is None
     assert (await page(to_first))[0] == first
-    assert (await page(to_second_again))[0] == second
+    back, forwards, further_back = await page(to_second_again)
+    assert back == second
+    assert (await page(forwards))[0] == third
+    assert (await page(further_back))[0] == first
 
 
 async def test_a_list_is_narrowed_by_owner_type_state_and_time(world: World) -> None:
