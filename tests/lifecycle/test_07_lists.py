@@ -47,7 +47,9 @@ async def test_cursors_lead_forwards_and_back(world: World, seven: list[Issued],
     back, forwards, further_back = await page(to_second_again)
     assert back == second
     assert (await page(forwards))[0] == third
-    assert (await page(further_back))[0] == first
+    beginning, onwards, nothing = await page(further_back)
+    assert (beginning, nothing) == (first, None)
+    assert (await page(onwards))[0] == second
 
 
 async def test_a_list_is_narrowed_by_owner_type_state_and_time(world: World) -> None:

@@ -180,14 +180,17 @@ async def test_closing_ends_all_who_follow(world: World) -> None:
 
 @pytest.mark.parametrize("backend", backends.REAL, indirect=True)
 async def test_a_hundred_followers_cost_the_store_what_one_costs(world: World) -> None:
-    followers = [Follower(world, await world.feed.now()) for _ in range(100)]
+    """Those who follow from now on, and those who read all that is kept first."""
+    places = [await world.feed.now(), Places((START,) * 16)]
+    mine = Wanted(tenant="default", owner="ann")
+    followers = [Follower(world, places[number % 2], mine) for number in range(100)]
     await world.issue("ann")
     for follower in followers:
         await follower.heard_of(1)
     before = world.commands()
 
     for number in range(5):
-        await world.issue(str(number))
+        await world.issue("ann")
         await asyncio.gather(*[follower.heard_of(number + 2) for follower in followers])
 
     after = world.commands()

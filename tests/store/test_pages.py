@@ -140,6 +140,17 @@ async def test_all_issued_in_one_millisecond_are_listed_once(world: World) -> No
     assert [token.id for token in seen] == [one.token.id for one in sorted(issued, key=lambda one: one.token.place)]
 
 
+async def test_an_owner_may_have_more_tokens_than_a_page(world: World) -> None:
+    issued = await asyncio.gather(*[world.issue("ann", tenant="shop") for _ in range(100)])
+
+    async def nothing() -> None:
+        return
+
+    seen = await walk(world, Filter(tenant="shop", owner="ann"), 40, True, nothing)
+
+    assert [token.id for token in seen] == [one.token.id for one in sorted(issued, key=lambda one: -one.token.place)]
+
+
 async def test_a_page_is_full_even_when_much_of_it_was_not_swept_yet(world: World) -> None:
     lapsed = [await world.issue(str(number), tenant="shop") for number in range(50)]
     for one in lapsed:
