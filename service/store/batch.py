@@ -1,13 +1,14 @@
 """Requests that arrive while a round trip is under way share the next one.
 
-One call is under way at a time; what arrives meanwhile waits and is sent together, equal questions once, with a
-count.  Each caller waits on a future of its own: giving up loses its answer and nobody else's, for nothing here is
-ever cancelled and only the one task reads the answers.
+What waits is sent together, equal questions once, with a count.  A call begins when none is under way, or when enough
+wait to be worth one of their own; so the store works on one while the next is gathered.  Each caller waits on a
+future of its own: giving up loses its answer and nobody else's, for nothing here is ever cancelled.
 """
 
 import asyncio
 import contextvars
 from collections.abc import Awaitable, Callable
+from typing import cast
 
 from service.core.errors import Unavailable
 
@@ -15,6 +16,8 @@ Answer = tuple[str, int, bytes]  # word, remaining, record
 Send = Callable[[list[tuple[str, int]]], Awaitable[list[Answer]]]
 
 LIMIT = 256  # distinct questions a call: about 1 ms of the store's time
+ENOUGH = 32  # that wait are worth a call beside the one under way
+DEPTH = 2  # calls under way: with one alone, service and store take turns in waiting for each other (-20 %)
 
 
 class Waiting:
@@ -40,11 +43,17 @@ class Waiting:
         }
         return [(question, len(futures)) for question, futures in self.futures.items()]
 
-    def deliver(self, answers: list[Answer]) -> None:
-        if len(answers) != len(self.futures):  # dealt out in order, one would be another's
-            raise ValueError(f"{len(answers)} answers to {len(self.futures)} questions")
-        for futures, answer in zip(self.futures.values(), answers, strict=True):
+    def settle(self, outcome: "list[Answer] | Exception") -> None:
+        """Deals out the answers, or the one reason why there are none."""
+        self.timer.cancel()
+        if not isinstance(outcome, Exception) and len(outcome) != len(self.futures):
+            # Dealt out in order, one would be another's.
+            outcome = ValueError(f"{len(outcome)} answers to {len(self.futures)} questions")
+        if isinstance(outcome, Exception):
+            return self.fail(outcome)
+        for futures, answer in zip(self.futures.values(), outcome, strict=True):
             _deliver(futures, answer)
+        return None
 
 
 class Batch:
@@ -56,36 +65,57 @@ class Batch:
     def __init__(self, send: Send, timeout_s: float, on_size: Callable[[int], None] = lambda _: None) -> None:
         self._send, self._timeout_s, self._on_size = send, timeout_s, on_size
         self._waiting: Waiting | None = None
-        self._running: asyncio.Task[None] | None = None
+        self._calls: set[asyncio.Task[None]] = set()
 
     def ask(self, question: str) -> asyncio.Future[Answer]:
         loop = asyncio.get_running_loop()
         if self._waiting is None:
             self._waiting = Waiting(loop.time() + self._timeout_s)
+            if not self._calls:
+                loop.call_soon(self._begin)  # with all that arrive until then
         future: asyncio.Future[Answer] = loop.create_future()
         self._waiting.futures.setdefault(question, []).append(future)
-        if self._running is None:
-            # What it does belongs to nobody's request, and least of all only to that of the first who asks.
-            self._running = loop.create_task(self._run(), context=contextvars.Context())
+        if len(self._waiting.futures) >= ENOUGH:
+            self._begin()
         return future
 
     async def drain(self) -> None:
-        if self._running is not None:
-            await asyncio.wait({self._running})
+        while self._calls:
+            await asyncio.wait(self._calls)
 
-    async def _run(self) -> None:
-        while self._waiting is not None:
-            await self._answer(self._take(self._waiting))
-        self._running = None
+    def _begin(self) -> None:
+        """A call, if it is time for one."""
+        if self._waiting is None or len(self._calls) >= DEPTH:
+            return
+        if self._calls and len(self._waiting.futures) < ENOUGH:
+            return
+        batch = self._take(self._waiting)
+        if not (questions := batch.questions()):
+            batch.settle([])
+            return
+        self._on_size(len(questions))
+        # What it does belongs to nobody's request, and least of all only to that of the first who asks.
+        call = contextvars.Context().run(self._sent, batch, questions)
+        self._calls.add(call)
 
-    async def _answer(self, batch: Waiting) -> None:
+    def _sent(self, batch: Waiting, questions: list[tuple[str, int]]) -> "asyncio.Task[None]":
+        """Sends them, before anything else runs, and deals out the answers when they come."""
         try:
-            if questions := batch.questions():
-                self._on_size(len(questions))
-                batch.deliver(await self._send(questions))
-        except Exception as error:  # whatever it was, its callers must hear of it and the loop goes on
-            batch.fail(error)
-        batch.timer.cancel()
+            answers: Awaitable[list[Answer]] | Exception = self._send(questions)
+        except Exception as error:  # whatever it was, its callers must hear of it
+            answers = error
+        return asyncio.get_running_loop().create_task(self._settle(batch, answers))
+
+    async def _settle(self, batch: Waiting, answers: Awaitable[list[Answer]] | Exception) -> None:
+        outcome: list[Answer] | Exception
+        try:
+            outcome = answers if isinstance(answers, Exception) else await answers
+        except Exception as error:
+            outcome = error
+        # The next call goes out first: else it would wait behind all those that are woken now.
+        self._calls.discard(cast("asyncio.Task[None]", asyncio.current_task()))
+        self._begin()
+        batch.settle(outcome)
 
     def _take(self, batch: Waiting) -> Waiting:
         self._waiting = None

@@ -12,6 +12,7 @@ from redis.exceptions import ReadOnlyError, RedisError, ResponseError
 from service.core.errors import Unavailable
 from service.core.text import dashed
 from service.core.watch import SILENT, Watch, failed
+from service.store.lane import Lane
 from service.store.scripts import Scripts
 
 T = TypeVar("T")
@@ -28,12 +29,28 @@ class Link:
     ) -> None:
         self.redis, self.scripts, self.timeout_s, self.watch = redis, scripts, timeout_s, watch
         self._changed = changed
+        self.lane = Lane(redis, timeout_s)
         self._under_way: set[asyncio.Task[Any]] = set()
 
     async def run(self, verb: str, key: str | list[str], *args: Any) -> Any:
         """One script call."""
         started = time.perf_counter()
         answer, made = await self.within(self.scripts(verb, key, *args))
+        self.watch.call(verb, time.perf_counter() - started)
+        if made and self._changed is not None:
+            self._tell(made, self._changed)
+        return answer
+
+    def run_shared(self, verb: str, key: str, *args: Any) -> Awaitable[Any]:
+        """The same on a connection of its own, for the calls that many share: the pool would cost more than the call.
+        It is written before this returns.  Who waits for it has a deadline of his own."""
+        return self._shared(verb, time.perf_counter(), self.scripts.in_lane(self.lane, verb, key, *args))
+
+    async def _shared(self, verb: str, started: float, call: Awaitable[Any]) -> Any:
+        try:
+            answer, made = await call
+        except (RedisError, OSError, TimeoutError) as error:
+            raise await self._unavailable(error) from None
         self.watch.call(verb, time.perf_counter() - started)
         if made and self._changed is not None:
             self._tell(made, self._changed)
@@ -71,6 +88,7 @@ class Link:
     async def close(self) -> None:
         if self._under_way:
             await asyncio.wait(self._under_way)
+        await self.lane.close()
         await self.redis.aclose()
 
     def _tell(self, made: list[bytes], changed: Changed) -> None:
@@ -88,6 +106,7 @@ class Link:
         self.watch.store_error(kind)
         if isinstance(error, ReadOnlyError):
             # After a failover the old connections still lead to what is a replica now.
+            self.lane.drop()
             await self.redis.connection_pool.disconnect(inuse_connections=False)
         elif isinstance(error, ResponseError):
             log.error("the store refused a script", extra={"error": str(error)})

@@ -1,5 +1,6 @@
 """The scripts: `lua/<verb>.lua` behind the shared prelude, each named by its verb."""
 
+from collections.abc import Awaitable
 from functools import cache
 from hashlib import sha1
 from importlib.resources import files
@@ -9,6 +10,7 @@ from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
 
 from service.core.errors import Unavailable
+from service.store.lane import Lane
 
 VERBS = (
     "issue", "present", "renew", "revoke", "revoke_owner", "rotate", "amend", "sweep", "page", "count", "stats",
@@ -56,11 +58,28 @@ class Scripts:
         NOSCRIPT (a restart, a failover, SCRIPT FLUSH) ran nothing, so the script is sent whole: to load it and call it
         again could find it flushed once more.
         """
-        if not self._scripts:
-            raise Unavailable("starting")
         keys = [key] if isinstance(key, str) else key
-        (script, digest), words = self._scripts[verb], [*keys, *self._common, *args]
+        (script, digest), words = self._script(verb), [*keys, *self._common, *args]
         try:
             return await self._redis.evalsha(digest, len(keys), *words)
         except NoScriptError:
             return await self._redis.eval(script, len(keys), *words)
+
+    def in_lane(self, lane: Lane, verb: str, key: str, *args: Any) -> "Awaitable[Any]":
+        """The same on a connection of its own, written before anything else runs."""
+        script, digest = self._script(verb)
+        words = (1, key, *self._common, *args)
+        first = lane.call("EVALSHA", digest, *words)
+
+        async def answer() -> Any:
+            try:
+                return await first
+            except NoScriptError:
+                return await lane.call("EVAL", script, *words)
+
+        return answer()
+
+    def _script(self, verb: str) -> tuple[str, str]:
+        if not self._scripts:
+            raise Unavailable("starting")
+        return self._scripts[verb]

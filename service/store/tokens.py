@@ -65,7 +65,7 @@ class RedisStore:
         about("revoke", ids[0] if len(ids) == 1 else None)
         shorts = [keys.short(id_) for id_ in ids]
         flat = await self._link.run("revoke", keys.due(keys.partition(ids[0])), tenant, reason, *shorts)
-        answers = zip(ids, _answers(flat), strict=True)
+        answers = zip(ids, _triples(flat), strict=True)
         return [record.decode(id_, found, 0) if word == "ok" else None for id_, (word, _, found) in answers]
 
     async def revoke_owner(
@@ -172,11 +172,11 @@ class RedisStore:
             return [self.partition(which.tenant, which.owner)]
         return range(self._partitions)
 
-    async def _send(self, questions: list[tuple[str, int]]) -> list[Answer]:
+    def _send(self, questions: list[tuple[str, int]]) -> Awaitable[list[Answer]]:
         """One call for all.  The key only says where on a cluster; on one server the ids may be of any partition."""
         # One argument for all: packing each by itself would cost 1 us a question.
         lines = "\n".join([question.replace("#", str(count), 1) for question, count in questions])
-        return _answers(await self._link.run("present", keys.due(0), self._used, lines))
+        return _answers(self._link.run_shared("present", keys.due(0), self._used, lines))
 
 
 def _sequences(after: int, before: int, partition: int) -> tuple[int, int]:
@@ -190,7 +190,11 @@ def _question(ask: Ask) -> str:
     return " ".join((ask.verb, caller or "-", ask.grant or "-", subject or "-", "#", *ask.scopes))
 
 
-def _answers(flat: list[Any]) -> list[Answer]:
+async def _answers(call: Awaitable[list[Any]]) -> list[Answer]:
+    return _triples(await call)
+
+
+def _triples(flat: list[Any]) -> list[Answer]:
     return [(word.decode(), left, found) for word, left, found in zip(flat[::3], flat[1::3], flat[2::3], strict=True)]
 
 

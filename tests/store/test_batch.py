@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from service.core.errors import Consumed, Unavailable
-from service.store.batch import LIMIT, Answer, Batch
+from service.store.batch import ENOUGH, LIMIT, Answer, Batch
 from tests import backends
 from tests.servers import wait_until
 from tests.world import World
@@ -111,7 +111,7 @@ async def test_more_questions_than_a_call_may_carry_are_split() -> None:
     line.let_go()
 
     assert [found for _, _, found in await asyncio.gather(*answers)] == [b"%d" % n for n in range(2 * LIMIT + 1)]
-    assert sizes == [len(call) for call in line.calls] == [LIMIT, LIMIT, 1]
+    assert sizes == [len(call) for call in line.calls] == [ENOUGH, ENOUGH, LIMIT, LIMIT + 1 - 2 * ENOUGH]
 
 
 async def test_a_call_that_fails_fails_its_own_callers() -> None:
