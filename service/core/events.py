@@ -81,9 +81,7 @@ def read_cursor(cursor: str, partitions: int, field: str = "after") -> Places:
         latest, *flat = msgspec.msgpack.decode(urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)), type=list[int])
         if len(flat) != 2 * partitions or not 0 <= latest < 2**53 or min(flat[1::2]) < 0 or max(flat[1::2]) >= 2**53:
             raise ValueError
-        each = tuple(
-            (0 if back == -1 else latest - back, seq) for back, seq in zip(flat[::2], flat[1::2], strict=True)
-        )
+        each = tuple((0 if back == -1 else latest - back, seq) for back, seq in zip(flat[::2], flat[1::2], strict=True))
         if min(ms for ms, _ in each) < 0:
             raise ValueError
     except (ValueError, msgspec.DecodeError):

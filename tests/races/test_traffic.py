@@ -182,7 +182,7 @@ async def test_a_frozen_store_holds_nobody_longer_than_the_timeout(
         server.resume()
         await wait_until(lambda: works(lambda: world.tokens.use(issued[0].text)))
 
-        assert max(max(each) for each in took.values()) <= 0.3 + 0.1, took
+        assert {name: max(each) for name, each in took.items() if max(each) > 0.3 + 0.1} == {}
         for name, each in asks.items():
             assert await works(each), name
         await watch.stop()
