@@ -204,15 +204,20 @@ class Lag:
     STEP_S = 0.005
 
     def __init__(self) -> None:
-        self.total = 0.0
+        self._over, self._since = 0.0, time.monotonic()
         self._stopping = asyncio.Event()
         self._task = asyncio.ensure_future(self._run())
 
+    @property
+    def total(self) -> float:
+        """With the step that is late right now: who asks may come before it."""
+        return self._over + max(0.0, time.monotonic() - self._since - 2 * self.STEP_S)
+
     async def _run(self) -> None:
         while not self._stopping.is_set():
-            before = time.monotonic()
+            self._since = time.monotonic()
             await asyncio.sleep(self.STEP_S)
-            self.total += max(0.0, time.monotonic() - before - 2 * self.STEP_S)
+            self._over = self.total
 
     async def stop(self) -> None:
         self._stopping.set()
