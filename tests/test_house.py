@@ -74,12 +74,7 @@ def test_a_lock_names_no_place() -> None:
     """Where packages come from is the business of the one who installs them."""
     files = sorted(LOCKS.iterdir())
 
-    places = [
-        f"{file.name}: {line}"
-        for file in files
-        for line in file.read_text().splitlines()
-        if PLACE.search(line)
-    ]
+    places = [f"{file.name}: {line}" for file in files for line in file.read_text().splitlines() if PLACE.search(line)]
 
     assert files
     assert places == []
