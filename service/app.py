@@ -167,7 +167,7 @@ class Service:
         cookie_name, public_url = settings.cookie_name, settings.public_url
         dialects: dict[str, Callable[[], Voice]] = {
             "sarus": lambda: sarus.voice(self.tokens, accounts, Pace(self.shelf, settings.sarus_per_second)),
-            "wepay": lambda: wepay.voice(self.tokens, self.lists, replays),
+            "wepay": lambda: wepay.voice(self.tokens, self.lists, replays, Pace(self.shelf, settings.wepay_per_second)),
             "taler": lambda: taler.voice(self.tokens, self.lists, accounts),
             "onespan": lambda: onespan.voice(self.tokens, self.lists, self.ring, settings.onespan_life_ms),
         }

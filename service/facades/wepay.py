@@ -22,16 +22,16 @@ from service.core.cursor import Place
 from service.core.errors import BadInput, CallerRefused, Refusal
 from service.core.lifecycle import Tokens
 from service.core.lists import Lists
+from service.core.pace import Pace
 from service.core.replays import Replays
 from service.core.store import Filter
 from service.core.token import ACTIVE, CONSUMED, EXPIRED, REVOKED, Draft, Token
 from service.wire import HttpError, Route, Voice, answer, as_http_error, read_json, read_query
 
 log = logging.getLogger("service.facades.wepay")
-
 PATH, MOBILE, DRESSING, KEY = "/session_tokens", "mobile_session", "stg_", "Unique-Key"
 PASSED = 1_000  # tokens that a cursor without an anchor may pass over: such a page costs what lies before it
-VERSION, DAY_S = re.compile(r"3\.[0-9]{1,3}"), 86_400
+VERSION, DAY_S, EXCEEDED = re.compile(r"3\.[0-9]{1,3}"), 86_400, "application_request_throttle_exceeded"
 EPOCH, MS, YEAR_9999 = datetime(1970, 1, 1, tzinfo=UTC), timedelta(milliseconds=1), 253_402_300_799_999
 INVALID, FAULT, AWAY = "INVALID_PARAMS", "UNEXPECTED_ERROR", "SERVICE_TEMPORARILY_UNAVAILABLE"
 BODY, QUERY, HEADER, IN_PATH = (f"HTTP_REQUEST_{part}" for part in ("BODY", "QUERY_STRING", "HEADER", "PATH"))
@@ -46,8 +46,7 @@ STATUS: dict[type[Refusal], tuple[int, str, str]] = {
     errors.Consumed: (400, INVALID, "RESOURCE_EXPIRED"),
     errors.Forbidden: (403, "NOT_AUTHORIZED", "APP_NOT_AUTHORIZED"),
 }
-# The core's names of what this API calls otherwise.
-NAMES = {"tenant": "App-Id", "owner": "account_id", "life_ms": "time_to_live"}
+NAMES = {"tenant": "App-Id", "owner": "account_id", "life_ms": "time_to_live"}  # the core's names: this API's
 
 Account = Annotated[str, Meta(min_length=1, max_length=rules.OWNER)]
 Type = Literal["mobile_session", "api_session"]
@@ -90,12 +89,15 @@ class Cursor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     anchor: Annotated[int, Meta(ge=-(2**62), le=2**62)] | UnsetType = UNSET
 
 
-def voice(tokens: Tokens, lists: Lists, replays: Replays) -> Voice:
+def voice(tokens: Tokens, lists: Lists, replays: Replays, pace: Pace) -> Voice:
     async def app_of(request: web.Request, grant: str) -> str:
         caller = await tokens.authorize(request.headers.get("App-Token"), grant)
         if "App-Id" not in request.headers:
             raise CallerRefused(errors.Missing())
-        return rules.name("tenant", caller.acts_for(request.headers["App-Id"]))
+        app_id = rules.name("tenant", caller.acts_for(request.headers["App-Id"]))
+        if wait_ms := await pace.wait_ms(f"wepay {app_id} {request.method} {len(request.match_info)}"):
+            raise HttpError(429, EXCEEDED, "Too many requests.", {"Retry-After": str(-(-wait_ms // 1000))})
+        return app_id
 
     async def named(request: web.Request) -> Token:
         """The token of the path.  What is not there and what is another application's is told apart nowhere."""
@@ -140,21 +142,19 @@ def voice(tokens: Tokens, lists: Lists, replays: Replays) -> Voice:
         now = await lists.between(which, token.place - 1, token.place + 1, 1, descending=True)
         return _answer(request, item(request, now[0] if now else token))
 
-    async def read(request: web.Request) -> web.Response:
-        return _answer(request, item(request, await named(request)))
-
-    async def delete(request: web.Request) -> web.Response:
+    async def read_or_delete(request: web.Request) -> web.Response:
         token = await named(request)
-        return _answer(request, item(request, await tokens.revoke_by_id(token.id, request.headers["App-Token"])))
+        if request.method == "DELETE":
+            token = await tokens.revoke_by_id(token.id, request.headers["App-Token"])
+        return _answer(request, item(request, token))
 
-    all_, one = {"GET": page, "POST": create}, {"GET": read, "DELETE": delete}
-    routes = [Route(method=method, path=PATH, handler=handler) for method, handler in all_.items()]
-    routes += [Route(method=method, path=PATH + "/{id}", handler=handler) for method, handler in one.items()]
+    routes = [Route(method="GET", path=PATH, handler=page), Route(method="POST", path=PATH, handler=create)]
+    routes += [Route(method=each, path=PATH + "/{id}", handler=read_or_delete) for each in ("GET", "DELETE")]
     return Voice("wepay", routes, render, lambda path: path == PATH or path.startswith(PATH + "/"))
 
 
 def render(error: Exception, request: web.BaseRequest) -> web.Response:
-    no = partial(_no, request)
+    no, error = partial(_no, request), as_http_error(error) if isinstance(error, web.HTTPException) else error
     match error:
         case CallerRefused() | errors.Forbidden():
             return no(*STATUS[errors.Forbidden], "The application is not authorized to do this.", "App-Token", HEADER)
@@ -169,11 +169,10 @@ def render(error: Exception, request: web.BaseRequest) -> web.Response:
             return no(400, INVALID, "UNIQUE_KEY_CONFLICT", f"This {KEY} belongs to another request.", KEY, HEADER)
         case errors.Unavailable():
             return no(503, AWAY, AWAY, error.message, **{"Retry-After": "1"})
-        case web.HTTPException():
-            return render(as_http_error(error), request)
         case HttpError():
+            code = "THROTTLE_EXCEEDED" if error.status == 429 else INVALID
             status, kind = (400, HEADER) if error.status == 415 else (error.status, IN_PATH)
-            return no(status, INVALID, error.code.upper(), error.message, "", kind, **error.headers)
+            return no(status, code, error.code.upper(), error.message, "", kind, **error.headers)
     log.error("a fault of ours", exc_info=error)
     return no(500, FAULT, FAULT, "Something unexpected happened.")
 

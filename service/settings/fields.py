@@ -96,6 +96,7 @@ class Settings(Discreet, frozen=True, kw_only=True):
     heartbeat_ms: Annotated[int, whole(100, 600_000), says("The longest silence on a stream of events.")] = 15_000
     events_kept: Annotated[int, whole(1, 10_000_000), says("How many events a partition keeps.")] = 16_384
     events_used: Annotated[YesNo, says("Whether each use of a token emits an event.")] = False
+    wepay_per_second: Annotated[int, whole(0, 1000), says("Calls a second of an application to each of WePay.")] = 0
     sarus_per_second: Annotated[int, whole(0, 1000), says("Calls a second of one to each of Sarus; 0: any number.")] = 0
     onespan_life_ms: Annotated[Life, says("The life of a session creation token of OneSpan.")] = 86_400_000
     max_body_bytes: Annotated[

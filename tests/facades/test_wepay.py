@@ -27,10 +27,10 @@ GRANTS = ("tokens:issue", "tokens:read", "tokens:revoke")
 PATH = "/session_tokens"
 
 # The error table of the contract.
-STATUSES = {400, 403, 404, 405, 408, 413, 500, 503}
+STATUSES = {400, 403, 404, 405, 408, 413, 429, 500, 503}
 CODES = {
     400: "INVALID_PARAMS", 403: "NOT_AUTHORIZED", 404: "INVALID_PARAMS", 405: "INVALID_PARAMS", 408: "INVALID_PARAMS",
-    413: "INVALID_PARAMS", 500: "UNEXPECTED_ERROR", 503: "SERVICE_TEMPORARILY_UNAVAILABLE",
+    413: "INVALID_PARAMS", 429: "THROTTLE_EXCEEDED", 500: "UNEXPECTED_ERROR", 503: "SERVICE_TEMPORARILY_UNAVAILABLE",
 }  # fmt: skip
 TARGETS = {"HTTP_REQUEST_BODY", "HTTP_REQUEST_PATH", "HTTP_REQUEST_QUERY_STRING", "HTTP_REQUEST_HEADER"}
 
@@ -794,3 +794,32 @@ async def test_whatever_is_sent_is_answered_in_this_dialect(app: App) -> None:
         if reply.status != 200:
             assert no(reply)[0] in {400, 403, 404, 405}, (method, tail, query, header, body)
     assert set(seen) == {200, 400, 403, 404, 405}
+
+
+# Three requests a second of an application to each endpoint, where the settings ask for that
+
+
+@pytest.fixture(scope="module")
+def limited() -> Iterator[Running]:
+    with running(wepay_per_second=3) as both:
+        yield both
+
+
+async def test_an_application_that_asks_too_often_is_throttled_for_a_while(
+    limited: Running, session: aiohttp.ClientSession
+) -> None:
+    here = Here(limited, session)
+    busy, other = [App(here, name, (await here.caller(name, *GRANTS))["token"]) for name in ("busy", "other")]
+
+    replies = await asyncio.gather(*[busy.ask("GET", PATH) for _ in range(12)])
+
+    refused = [reply for reply in replies if reply.status != 200]
+    assert 3 <= len(replies) - len(refused) < 12
+    assert {no(reply)[0] for reply in refused} == {429}
+    assert {reply.headers["Retry-After"] for reply in refused} == {"1"}
+    assert (await other.ask("GET", PATH)).status == 200
+
+    async def answered() -> bool:
+        return (await busy.ask("GET", PATH)).status == 200
+
+    await wait_until(answered)
