@@ -69,7 +69,7 @@ def test_healthcheck_asks_the_service_of_its_environment(tokenlife: Run, service
 
 
 def test_healthcheck_fails_where_nobody_serves(tokenlife: Run) -> None:
-    done = tokenlife("healthcheck", "--timeout", "100ms", TOKENLIFE_PORT=str(free_port()))
+    done = tokenlife("healthcheck", "--timeout", "1s", TOKENLIFE_PORT=str(free_port()))
 
     assert (done.returncode, done.stdout) == (1, "")
     assert "cannot reach" in done.stderr

@@ -190,7 +190,7 @@ def test_for_machines_a_frame_is_a_line(tokenlife: Run) -> None:
 
 
 def test_a_watch_without_a_service_ends_with_a_sentence(tokenlife: Run) -> None:
-    done = tokenlife("watch", "--url", "http://127.0.0.1:9", "--timeout", "100ms")
+    done = tokenlife("watch", "--url", "http://127.0.0.1:9", "--timeout", "1s")
 
     assert done.returncode == 3
     assert done.stderr == "tokenlife: unavailable: cannot reach http://127.0.0.1:9: Connection refused\n"
