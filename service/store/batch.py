@@ -23,10 +23,10 @@ DEPTH = 2  # calls under way: with one alone, service and store take turns in wa
 class Waiting:
     """Questions for one call, those who wait for them, and the moment at which they stop waiting."""
 
-    def __init__(self, until: float) -> None:
+    def __init__(self, until: float, over: "Callable[[Waiting], None]") -> None:
         self.futures: dict[str, list[asyncio.Future[Answer]]] = {}
         # One timer for all: the first to come sets it, so nobody waits longer than it should.
-        self.timer = asyncio.get_running_loop().call_at(until, self.fail, Unavailable("timeout"))
+        self.timer = asyncio.get_running_loop().call_at(until, over, self)
 
     def fail(self, error: Exception) -> None:
         for futures in self.futures.values():
@@ -70,7 +70,7 @@ class Batch:
     def ask(self, question: str) -> asyncio.Future[Answer]:
         loop = asyncio.get_running_loop()
         if self._waiting is None:
-            self._waiting = Waiting(loop.time() + self._timeout_s)
+            self._waiting = Waiting(loop.time() + self._timeout_s, self._give_up)
             if not self._calls:
                 loop.call_soon(self._begin)  # with all that arrive until then
         future: asyncio.Future[Answer] = loop.create_future()
@@ -89,14 +89,20 @@ class Batch:
             return
         if self._calls and len(self._waiting.futures) < ENOUGH:
             return
-        batch = self._take(self._waiting)
-        if not (questions := batch.questions()):
-            batch.settle([])
-            return
-        self._on_size(len(questions))
-        # What it does belongs to nobody's request, and least of all only to that of the first who asks.
-        call = contextvars.Context().run(self._sent, batch, questions)
-        self._calls.add(call)
+        while self._waiting is not None:
+            batch = self._take(self._waiting)
+            if questions := batch.questions():
+                self._on_size(len(questions))
+                # What it does belongs to nobody's request, and least of all only to that of the first who asks.
+                self._calls.add(contextvars.Context().run(self._sent, batch, questions))
+                return
+            batch.settle([])  # all of them have given up, but not those behind them
+
+    def _give_up(self, waiting: Waiting) -> None:
+        """Who comes after this must neither inherit its deadline, which is over, nor wait without one."""
+        if self._waiting is waiting:
+            self._waiting = None
+        waiting.fail(Unavailable("timeout"))
 
     def _sent(self, batch: Waiting, questions: list[tuple[str, int]]) -> "asyncio.Task[None]":
         """Sends them, before anything else runs, and deals out the answers when they come."""
@@ -120,7 +126,7 @@ class Batch:
     def _take(self, batch: Waiting) -> Waiting:
         self._waiting = None
         if len(batch.futures) > LIMIT:
-            self._waiting = Waiting(batch.timer.when())
+            self._waiting = Waiting(batch.timer.when(), self._give_up)
             for question in list(batch.futures)[LIMIT:]:
                 self._waiting.futures[question] = batch.futures.pop(question)
         return batch
