@@ -158,6 +158,53 @@ async def test_nobody_waits_longer_than_the_timeout() -> None:
     assert (await batch.ask("third"))[2] == b"third"
 
 
+async def test_after_a_silence_there_is_no_remainder_that_new_callers_would_join() -> None:
+    """More waited than the calls under way carry, and all of them were told that the store does not answer."""
+    line = Line()
+    batch = Batch(line.send, 0.1)
+    lost = [batch.ask(str(number)) for number in range(5 * LIMIT)]
+    assert {type(answer) for answer in await asyncio.gather(*lost, return_exceptions=True)} == {Unavailable}
+
+    line.let_go()
+
+    assert (await asyncio.wait_for(batch.ask("next"), 5.0))[2] == b"next"
+    assert line.calls[-1] == [("next", 1)]
+
+
+async def test_a_caller_waits_its_own_time_also_when_calls_take_longer() -> None:
+    """Those before it have given up meanwhile; it must neither inherit their deadline nor have none."""
+    line = Line()
+    batch = Batch(line.send, 0.1)
+    first = batch.ask("under way")
+    await line.under_way()
+    lost = await asyncio.gather(first, batch.ask("before it"), return_exceptions=True)
+    assert [type(answer) for answer in lost] == [Unavailable, Unavailable]
+
+    started = asyncio.get_running_loop().time()
+    with pytest.raises(Unavailable):
+        await asyncio.wait_for(batch.ask("late"), 5.0)
+
+    assert asyncio.get_running_loop().time() - started >= 0.09
+    line.let_go()
+    assert (await batch.ask("next"))[2] == b"next"
+
+
+async def test_those_behind_a_crowd_that_gave_up_are_asked_for() -> None:
+    line = Line()
+    batch = Batch(line.send, ENOUGH_S)
+    under_way = [batch.ask(str(number)) for number in range(2 * ENOUGH)]
+    crowd = [batch.ask(f"crowd {number}") for number in range(LIMIT)]
+    patient = batch.ask("patient")
+
+    for one in crowd:
+        one.cancel()
+    line.let_go()
+
+    assert (await asyncio.wait_for(patient, 5.0))[2] == b"patient"
+    assert all(future.done() for future in under_way)
+    assert line.calls[-1] == [("patient", 1)]
+
+
 async def test_draining_waits_for_what_is_under_way() -> None:
     line = Line()
     batch = Batch(line.send, ENOUGH_S)
