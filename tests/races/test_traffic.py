@@ -30,7 +30,7 @@ async def test_nobody_gets_anothers_answer_however_many_give_up(
     """Half of the callers are cancelled at any moment: before their request is sent, while it is, and afterwards."""
     async with slow(backend, tmp_path, dice) as line, World(line, store_timeout_ms=20_000) as world:
         issued = await asyncio.gather(*[world.issue(str(number)) for number in range(OWNERS)])
-        reader = await world.caller("tokens:read")
+        reader, caller_text = await world.caller("tokens:read"), await world.caller("tokens:use")
         tally: Counter[str] = Counter()
 
         async def ask(number: int) -> None:
@@ -40,6 +40,10 @@ async def test_nobody_gets_anothers_answer_however_many_give_up(
                 found = await world.tokens.renew(one.text)
             elif verb == 1:
                 found = await world.tokens.look(one.token.id, reader)
+            elif verb == 2:
+                _, answer, _ = await world.tokens.many("use", [issued[0].text, one.text, issued[1].text], caller_text)
+                assert isinstance(answer, Token)
+                found = answer
             else:
                 found = await dice.choice((world.tokens.use, world.tokens.peek))(one.text)
             assert (found.id, found.owner) == (one.token.id, str(number % OWNERS))
