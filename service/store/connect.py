@@ -24,6 +24,9 @@ class WrongStore(Exception):
 
 def client(url: str, timeout_s: float) -> Redis:
     """redis-py with its defaults turned into those of a request path: see the comments."""
+    scheme = url.partition(":")[0]
+    if "+" in scheme:
+        raise WrongStore(f"TOKENLIFE_REDIS_URL: {scheme}:// is not served yet; give the URL of one Redis or Valkey.")
     pool = BlockingConnectionPool.from_url(
         url,
         max_connections=CONNECTIONS,  # the default pool raises once it is full; this one makes the caller wait

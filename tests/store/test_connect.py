@@ -7,7 +7,7 @@ import pytest
 
 from service.core.errors import Unavailable
 from service.store import keys
-from service.store.connect import WrongStore, agree_on_partitions, allow_oom, version
+from service.store.connect import WrongStore, agree_on_partitions, allow_oom, client, version
 from tests import backends
 from tests.backends import Backend
 from tests.world import World
@@ -88,3 +88,9 @@ def test_versions_that_will_do(said: str) -> None:
 def test_versions_that_are_too_old_are_named(said: str) -> None:
     with pytest.raises(WrongStore, match=f"Redis {said}; 6.2"):
         version(said)
+
+
+@pytest.mark.parametrize("url", ["redis+cluster://127.0.0.1:7000", "redis+sentinel://127.0.0.1:26379/main"])
+def test_what_is_not_served_yet_is_refused_in_a_sentence(url: str) -> None:
+    with pytest.raises(WrongStore, match=r"TOKENLIFE_REDIS_URL: redis\+\w+:// is not served yet"):
+        client(url, 1.0)
