@@ -6,9 +6,8 @@ from service.core import rules
 from service.core.callers import Caller
 from service.core.cursor import Cursors, Place
 from service.core.store import Filter, Store
-from service.core.token import Token, place_of
+from service.core.token import TICKS, Token, place_of
 
-TICKS = 2048  # sequence numbers in a millisecond
 ENDLESS = place_of(2**53 - 1)
 LONGEST = 1_000
 

@@ -16,6 +16,7 @@ ACTIVE, EXPIRED, REVOKED, CONSUMED = STATES = ("active", "expired", "revoked", "
 SERVICE = "service"  # the type of a caller's token: its scopes are grants
 
 EMPTY = Raw(b"{}")
+TICKS = 2048  # sequence numbers in a millisecond, as in the prelude of the scripts
 PARTITIONS = 256  # at most: a partition is a byte
 
 

@@ -10,10 +10,7 @@
 import msgspec
 
 from service.core.text import dashed
-from service.core.token import ACTIVE, EMPTY, EXPIRED, REVOKED, Draft, Token, Words
-
-TICKS = 2048  # sequence numbers in a millisecond, as in the prelude
-
+from service.core.token import ACTIVE, EMPTY, EXPIRED, REVOKED, TICKS, Draft, Token, Words
 
 _words = msgspec.json.Decoder(Words)
 

@@ -1,8 +1,8 @@
 """Lists over many partitions: the order is total, and a page is full wherever there is more."""
 
-from service.core.lists import ENDLESS, TICKS, Page
+from service.core.lists import ENDLESS, Page
 from service.core.store import Filter
-from service.core.token import ACTIVE, EXPIRED, REVOKED, Token
+from service.core.token import ACTIVE, EXPIRED, REVOKED, TICKS, Token
 from service.store import keys
 from tests.world import World
 
