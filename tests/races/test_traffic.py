@@ -5,6 +5,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -167,10 +168,11 @@ async def test_a_frozen_store_holds_nobody_longer_than_the_timeout(
     server: Server, mine: Backend, dice: random.Random
 ) -> None:
     """100 ms above the timeout are what a caller may notice.  What the test's own loop was late is not the service's:
-    it is measured beside, and taken off."""
-    async with World(mine, store_timeout_ms=300) as world:
-        issued = await asyncio.gather(*[world.issue(str(number)) for number in range(OWNERS)])
-        asks = everything(world, issued[:5], await world.caller("tokens:use", "tokens:issue"))
+    it is measured beside, and taken off.  The tokens are issued by another process: two hundred at once, each of them
+    written to the disk, may well take a busy machine longer than that timeout."""
+    async with World(mine) as patient, World(mine, store_timeout_ms=300) as world:
+        issued = await asyncio.gather(*[patient.issue(str(number)) for number in range(OWNERS)])
+        asks = everything(world, issued[:5], await patient.caller("tokens:use", "tokens:issue"))
         asks |= {f"use {number}": use(world, one) for number, one in enumerate(issued)}
         watch = Lag()
         took: dict[str, list[float]] = {name: [] for name in asks}
@@ -185,11 +187,10 @@ async def test_a_frozen_store_holds_nobody_longer_than_the_timeout(
         server.pause()
         await asyncio.gather(*[ask(name) for name in asks for _ in range(10)])
         server.resume()
-        await wait_until(lambda: works(lambda: world.tokens.use(issued[0].text)))
 
         assert {name: max(each) for name, each in took.items() if max(each) > 0.3 + 0.1} == {}
-        for name, again in asks.items():
-            assert await works(again), name
+        for again in asks.values():
+            await wait_until(partial(works, again), 20.0)
         await watch.stop()
 
 
