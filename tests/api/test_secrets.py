@@ -70,8 +70,8 @@ def store() -> Iterator[Server]:
 async def test_no_text_is_anywhere_but_in_the_answer_that_gave_it(store: Server) -> None:
     ear = Ear(store)
     with Service(
-        redis_url=store.url, signing_keys=KEYS, admin_token=ADMIN, log_level="DEBUG", store_timeout_ms=300,
-        heartbeat_ms=200, events_used="true",
+        redis_url=store.url, signing_keys=KEYS, admin_token=ADMIN, log_level="DEBUG", heartbeat_ms=200,
+        events_used="true",
     ) as service:  # fmt: skip
         async with calling(service.url) as admin:
             given = await everything(admin)
@@ -79,9 +79,9 @@ async def test_no_text_is_anywhere_but_in_the_answer_that_gave_it(store: Server)
             malformed(service, given[0])
             answers += await errors(admin, given)
             store.pause()
-            answers += [str((await admin.use(text)).body) for text in given[:3]]
+            answers += [str(no.body) for no in await asyncio.gather(*[admin.use(text) for text in given[:3]])]
             store.resume()
-            await wait_until(lambda: _works(admin))
+            await wait_until(lambda: _works(admin), 20.0)
             told = [await admin.ok("GET", "/v1/events", limit=1_000)]
             told += [(await admin.get(path)).body for path in ("/metrics", "/readyz", "/openapi.json")]
         service.stop()

@@ -164,10 +164,10 @@ async def test_an_outage_is_shown_and_gone_when_it_is_over(client: Client, watch
     await wait_until(terminal.shows("1 live"), 20.0)
 
     with paused(store):
-        await wait_until(terminal.shows("live  ("))
+        await wait_until(terminal.shows("live  ("), 20.0)
         assert terminal.shows("session")()
 
-    await wait_until(lambda: not terminal.shows("live  (")())
+    await wait_until(lambda: not terminal.shows("live  (")(), 20.0)
 
 
 def test_without_a_terminal_it_prints_frames(tokenlife: Run) -> None:

@@ -11,7 +11,7 @@ from service.core.errors import Expired, Refusal, Revoked, Unknown
 from tests.cli.line import Line
 from tests.cli.test_sdk_outage import paused, within
 from tests.cli.test_sdk_verbs import text_of
-from tests.servers import Server, wait_until
+from tests.servers import Server, Service, wait_until
 
 FOREVER_S = 30.0  # a body that ends only because it is told to
 
@@ -75,13 +75,13 @@ async def test_a_token_that_is_no_good_never_enters_the_body(holder: Client) -> 
 
 
 async def test_it_gets_over_an_outage_that_is_shorter_than_what_remains(
-    client: Client, holder: Client, line: Line, store: Server
+    client: Client, hasty: Service, store: Server
 ) -> None:
-    text = text_of(await client.issue("ann", life_ms=3_000))
+    text = text_of(await client.issue("ann", life_ms=6_000))
 
-    async with holder.keep_alive(text):
+    async with Line(hasty.port) as line, Client(line.url, timeout_s=2.0) as holder, holder.keep_alive(text):
         with paused(store):
-            await wait_until(lambda: 503 in line.statuses)
+            await wait_until(lambda: 503 in line.statuses, 20.0)
         failed = len(line.statuses)
         await wait_until(lambda: 200 in line.statuses[failed:])
 

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, contextmanager
 import pytest
 
 from service.client import Client, TokenView, Unavailable
-from tests.cli.conftest import ADMIN
+from tests.cli.conftest import ADMIN, on
 from tests.cli.line import Line
 from tests.cli.test_sdk_verbs import text_of
 from tests.servers import Server, Service, free_port, wait_until
@@ -49,8 +49,7 @@ async def test_nobody_at_the_port_is_unavailable_within_the_deadline() -> None:
 
 
 async def test_a_call_waits_for_a_service_that_is_still_starting(store: Server) -> None:
-    given = {"redis_url": store.url, "signing_keys": "a signing key of the tests", "admin_token": ADMIN}
-    late = Service(**given, partitions=2)
+    late = on(store)
     try:
         async with Client(late.url, ADMIN, timeout_s=20.0) as client:
             asked = asyncio.create_task(client.issue("ann"))
@@ -96,12 +95,12 @@ async def test_between_attempts_it_rests_as_long_as_the_service_asks(client: Cli
 
 
 async def test_it_does_not_wait_for_an_attempt_that_would_come_too_late(
-    client: Client, service: Service, store: Server
+    client: Client, hasty: Service, store: Server
 ) -> None:
     text = text_of(await client.issue("ann"))
-    async with Client(service.url, ADMIN, timeout_s=1.0) as hasty:
+    async with Client(hasty.url, ADMIN, timeout_s=1.0) as caller:
         with paused(store), within(0.0, 0.4), pytest.raises(Unavailable) as gone:
-            await hasty.peek(text)
+            await caller.peek(text)
 
     assert gone.value.reason == "The token store cannot answer right now."
 

@@ -21,13 +21,14 @@ OWN = DEPLOY / "prometheus" / "prometheus.yaml"
 
 
 class Prometheus(Child):
-    """The one of prometheus.yaml, which looks every second and at the service of this test."""
+    """The one of prometheus.yaml, which looks often and at the service of this test."""
 
     def __init__(self, target: str) -> None:
         super().__init__([])
         self.port = free_port()
         own = whole(OWN)
-        own["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
+        # A scrape may take its interval, and waits for a store that hangs as long as any request: a second.
+        own["global"] = {"scrape_interval": "3s", "evaluation_interval": "1s"}
         own["rule_files"] = [str(OWN.parent / name) for name in own["rule_files"]]
         own["scrape_configs"][0]["static_configs"][0]["targets"] = [target]
         (self.room / "prometheus.yaml").write_text(yaml.safe_dump(own))
@@ -69,9 +70,7 @@ def own_store() -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def own_service(own_store: Server) -> Iterator[Service]:
-    with Service(
-        redis_url=own_store.url, signing_keys=KEYS, admin_token=ADMIN, ops_port=free_port(), store_timeout_ms=500
-    ) as running:
+    with Service(redis_url=own_store.url, signing_keys=KEYS, admin_token=ADMIN, ops_port=free_port()) as running:
         yield running
 
 

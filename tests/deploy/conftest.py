@@ -49,9 +49,7 @@ def store() -> Iterator[Server]:
 
 @pytest.fixture(scope="session")
 def service(store: Server) -> Iterator[Service]:
-    with Service(
-        redis_url=store.url, signing_keys=KEYS, admin_token=ADMIN, ops_port=free_port(), store_timeout_ms=500
-    ) as running:
+    with Service(redis_url=store.url, signing_keys=KEYS, admin_token=ADMIN, ops_port=free_port()) as running:
         work(running, store)
         yield running
 

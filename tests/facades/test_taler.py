@@ -647,7 +647,7 @@ async def test_a_body_that_is_not_encoded_as_it_says_is_23(ann: Account) -> None
 @pytest.fixture(scope="module")
 def slow() -> Iterator[Running]:
     """A service of this file's own, to be broken; it sweeps every ten seconds only."""
-    with running(store_timeout_ms=500, tick_ms=10_000) as both:
+    with running(tick_ms=10_000) as both:
         yield both
 
 
@@ -658,8 +658,8 @@ async def test_an_outage_is_503_and_logs_nobody_out(slow: Running, session: aioh
 
     slow.store.pause()
     try:
-        by_token = await asyncio.gather(*[ann.ask(method, path, by=text) for method, path in CALLS])
-        by_password = await eve.ask("GET", "/tokens")
+        asked = [ann.ask(method, path, by=text) for method, path in CALLS]
+        *by_token, by_password = await asyncio.gather(*asked, eve.ask("GET", "/tokens"))
     finally:
         slow.store.resume()
 

@@ -729,7 +729,7 @@ async def test_every_answer_can_be_found_in_the_log_by_its_correlation_id(app: A
 @pytest.fixture(scope="module")
 def apart() -> Iterator[Running]:
     """A service of this file's own, to be broken."""
-    with running(store_timeout_ms=300) as both:
+    with running() as both:
         yield both
 
 
@@ -739,7 +739,8 @@ async def test_an_outage_is_503_in_this_dialect(apart: Running, session: aiohttp
 
     apart.store.pause()
     try:
-        replies = [await app.ask(method, path, ask_for("a") if method == "POST" else None) for method, path in CALLS]
+        asked = [app.ask(method, path, ask_for("a") if method == "POST" else None) for method, path in CALLS]
+        replies = await asyncio.gather(*asked)
     finally:
         apart.store.resume()
 
