@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Annotated, Literal
 
 import msgspec
@@ -24,6 +25,7 @@ HEARTBEAT_S = 15.0  # below the idle limits of the usual proxies (30 s and more)
 HEARTBEAT = b": still here\n\n"
 TYPE = "tokenlife.token."
 SSE = "text/event-stream"
+SHARED = 1_000  # messages that are kept, for the same goes to many readers
 STREAM = {"Content-Type": SSE, "Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # nginx buffers otherwise
 
 Check = Callable[[], Awaitable[object]]
@@ -98,8 +100,10 @@ def routes(tokens: Tokens, feed: Feed, heartbeat_s: float = HEARTBEAT_S) -> list
         wanted = Wanted(tenant=None if everything else caller.acts_for(asked.tenant), owner=asked.owner, kind=kind)
         if SSE in request.headers.get("Accept", "") and request.method == "GET":  # a HEAD would never end
             last = request.headers.get("Last-Event-ID")
-            after = await place(last or asked.after, "now", "Last-Event-ID" if last else "after")
-            await feed.read(after, wanted, 1)  # a cursor that was trimmed away is still a plain 410 here
+            given = last or asked.after or "now"
+            after = await place(given, "now", "Last-Event-ID" if last else "after")
+            if given != "now":
+                await feed.check(after)  # one that was trimmed away is still a plain 410 here
             return await stream(request, feed.follow(after, wanted, heartbeat_s), heartbeat_s, lambda: allowed(request))
         after = await place(asked.after, "start")
         found, after = await feed.read(after, wanted, asked.limit)
@@ -162,6 +166,7 @@ async def taken(request: web.Request, response: web.StreamResponse, data: bytes,
     return True
 
 
+@lru_cache(SHARED)
 def message(item: tuple[Event, Places]) -> bytes:
     """One event of the stream; its id is the cursor to resume from."""
     event, after = item

@@ -6,7 +6,8 @@ that was set back, writes below it.
 
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from itertools import product
 from typing import Protocol
 
 import msgspec
@@ -29,6 +30,9 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     position: Position
     kind: str
     token: Token
+
+    def __hash__(self) -> int:
+        return hash((self.partition, self.position))
 
     @property
     def id(self) -> str:
@@ -55,6 +59,13 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
             and self.kind in (None, event.kind)
         )
 
+    @classmethod
+    def all_covering(cls, event: Event) -> "Iterator[Wanted]":
+        """All that a reader may ask for to hear of this event."""
+        token = event.token
+        for tenant, owner, kind in product((None, token.tenant), (None, token.owner), (None, event.kind)):
+            yield cls(tenant=tenant, owner=owner, kind=kind)
+
 
 class Places(msgspec.Struct, frozen=True):
     """A position per partition."""
@@ -65,6 +76,10 @@ class Places(msgspec.Struct, frozen=True):
         each = list(self.each)
         each[event.partition] = event.position
         return Places(tuple(each))
+
+    def merged(self, other: "Places") -> "Places":
+        """Of each partition the later."""
+        return Places(tuple(map(max, self.each, other.each)))
 
     def cursor(self) -> str:
         """Distances from the latest moment: most take two or three bytes."""
@@ -96,6 +111,9 @@ class Feed(Protocol):
 
     async def now(self) -> Places:
         """The end: from here only what comes is read."""
+
+    async def check(self, after: Places) -> None:
+        """Raises `Gone` when some of what came after the cursor was trimmed away."""
 
     async def read(self, after: Places, wanted: Wanted, limit: int) -> tuple[Sequence[Event], Places]:
         """What is kept after the cursor, oldest first, and the cursor behind what was looked at.

@@ -1,7 +1,8 @@
 """Reads the event streams: history by cursor, and what comes through one reader per process.
 
 The one reader blocks on all streams and keeps the latest events in a ring; whoever follows is served from the ring
-once it has caught up, so that 5,000 followers cost the store no more than one.
+once it has caught up, so that 5,000 followers cost the store no more than one, and this process little that want
+nothing of what comes.
 """
 
 import asyncio
@@ -16,41 +17,10 @@ from service.core.events import FRESH, START, Event, Places, Position, Wanted
 from service.core.text import dashed
 from service.store import keys, record
 from service.store.link import Link
+from service.store.news import CHUNK, Ear, Ears, Heard, Ring
 
-RING = 10_000  # events: what a follower may lag behind before it has to read from the store again
-CHUNK = 1_000  # events a read
 BLOCK_MS = 1_000  # the longest wait of the reader before it looks whether anybody still follows
 PAUSE_S = 0.5  # between tries while the store is away
-
-
-class Ring:
-    """The latest events of all partitions, from `start` on, numbered as they came."""
-
-    def __init__(self, start: Places) -> None:
-        self.start = self.end = start
-        self.passed = 0
-        self._events: list[Event] = []
-
-    def add(self, event: Event) -> None:
-        self._events.append(event)
-        self.passed += 1
-        self.end = self.end.past(event)
-        if len(self._events) > 2 * RING:
-            for old in self._events[:RING]:
-                self.start = self.start.past(old)
-            del self._events[:RING]
-
-    def covers(self, after: Places) -> bool:
-        return all(mine <= theirs for mine, theirs in zip(self.start.each, after.each, strict=True))
-
-    def since(self, mark: int | None, after: Places) -> list[Event] | None:
-        """What came behind number `mark`, or (None) behind a cursor; None when it has left the ring."""
-        if mark is None:
-            if not self.covers(after):
-                return None
-            return [event for event in self._events if event.position > after.each[event.partition]]
-        fresh = self.passed - mark
-        return None if fresh > len(self._events) else self._events[len(self._events) - fresh :]
 
 
 class RedisFeed:
@@ -61,13 +31,25 @@ class RedisFeed:
         self._link, self._blocking = link, blocking
         self._streams = [keys.events(partition) for partition in range(partitions)]
         self._ring: Ring | None = None
-        self._news = asyncio.Event()
-        self._followers = 0
+        self._ears = Ears()
         self._reader: asyncio.Task[None] | None = None
         self._closing = False
+        self._looking = asyncio.Lock()
+        self._next_look: asyncio.Task[Places] | None = None
 
     async def now(self) -> Places:
-        return Places(tuple(FRESH if end == START else end for end in await self._ends()))
+        """All who ask while a look is under way share the next one: of that one they cannot tell when it looked."""
+        self._next_look = self._next_look or asyncio.ensure_future(self._look())
+        return await asyncio.shield(self._next_look)
+
+    async def _look(self) -> Places:
+        async with self._looking:
+            self._next_look = None
+            return Places(tuple(FRESH if end == START else end for end in await self._ends()))
+
+    async def check(self, after: Places) -> None:
+        if self._ring is None or not self._ring.covers(after):
+            await self.read(after, Wanted(), 1)
 
     async def read(self, after: Places, wanted: Wanted, limit: int) -> tuple[list[Event], Places]:
         rows = await self._each("xrange", [(f"({ms}-{seq}", "+", limit) for ms, seq in after.each])
@@ -86,51 +68,49 @@ class RedisFeed:
             after = after.past(event)
         return [event for event in events if wanted.covers(event)], after
 
-    async def follow(
-        self, after: Places, wanted: Wanted, idle_s: float
-    ) -> AsyncGenerator[list[tuple[Event, Places]], None]:
+    async def follow(self, after: Places, wanted: Wanted, idle_s: float) -> AsyncGenerator[list[Heard], None]:
         loop = asyncio.get_running_loop()
-        self._followers += 1
-        mark: int | None = None
+        ear = Ear(wanted, after)
+        self._ears.add(ear)
         told = loop.time()
         try:
             while not self._closing:
                 self._reader = self._reader or asyncio.ensure_future(self._run())
-                news, ring = self._news, self._ring
-                fresh = ring.since(mark, after) if ring else []
-                mark = ring.passed if ring and fresh is not None and len(fresh) <= CHUNK else None
-                if fresh is None:
-                    fresh, _ = await self.read(after, Wanted(), CHUNK)
-                chunk = []
-                for event in fresh[:CHUNK]:
-                    after = after.past(event)
-                    if wanted.covers(event):
-                        chunk.append((event, after))
+                fresh = await self._fresh(ear)
+                chunk = [one for one in fresh if wanted.covers(one[0])]
                 # What others want is no news to this one: without a clock of its own it would hear nothing at all.
-                if chunk or not (fresh or await _heard(news, told + idle_s - loop.time())):
+                if chunk or not (fresh or await ear.wait(told + idle_s)):
                     yield chunk
                     told = loop.time()
         finally:
-            self._followers -= 1
+            self._ears.remove(ear)
 
     async def close(self) -> None:
         """Ends all that follow, at once, and the reader within BLOCK_MS."""
         self._closing = True
-        self._tell()
+        self._ears.wake_all()
         if self._reader is not None:
             await asyncio.wait({self._reader})
         await self._blocking.aclose()
 
-    def _tell(self) -> None:
-        self._news.set()
-        self._news = asyncio.Event()
+    async def _fresh(self, ear: Ear) -> list[Heard]:
+        """What it has not looked at: from the ring if that has all of it, else from the store."""
+        if self._ring is None:
+            return []  # it is about to be there, and then all are woken
+        heard = ear.look(self._ring)
+        if heard is None:
+            heard = []
+            for event in (await self.read(ear.after, Wanted(), CHUNK))[0]:
+                ear.after = ear.after.past(event)
+                heard.append((event, ear.after))
+        return heard
 
     async def _run(self) -> None:
-        while self._followers and not self._closing:
+        while self._ears and not self._closing:
             try:
                 if self._ring is None:
                     self._ring = Ring(Places(tuple(await self._ends())))
-                    self._tell()
+                    self._ears.wake_all()
                 await self._block(self._ring)
             except (RedisError, OSError, TimeoutError, Unavailable):
                 await asyncio.sleep(PAUSE_S)
@@ -141,13 +121,13 @@ class RedisFeed:
             name: f"{ms}-{seq}" for name, (ms, seq) in zip(self._streams, ring.end.each, strict=True)
         }
         answer: Any = await self._blocking.xread(places, count=CHUNK, block=BLOCK_MS)
+        events = []
         for name, rows in answer.items() if isinstance(answer, dict) else answer or ():
             partition = self._streams.index(name.decode())
             # RESP3 wraps the entries of a stream once more than RESP2 does.
-            for entry in rows[0] if rows and isinstance(rows[0], list) else rows:
-                ring.add(_event(partition, entry))
-        if answer:
-            self._tell()
+            entries = rows[0] if rows and isinstance(rows[0], list) else rows
+            events += [_event(partition, entry) for entry in entries]
+        await self._ears.tell(ring, events)
 
     async def _ends(self) -> list[Position]:
         """The last entry of each stream; START where there is none."""
@@ -160,17 +140,6 @@ class RedisFeed:
         for stream, args in zip(self._streams, arguments, strict=True):
             getattr(pipeline, command)(stream, *args)
         return await self._link.within(pipeline.execute())
-
-
-async def _heard(news: asyncio.Event, seconds: float) -> bool:
-    """False once the time is over, news or not."""
-    if seconds <= 0:
-        return False
-    try:
-        await asyncio.wait_for(news.wait(), seconds)
-    except TimeoutError:
-        return False
-    return True
 
 
 def _position(entry_id: bytes) -> Position:

@@ -7,7 +7,7 @@ import pytest
 
 from service.core.errors import Gone
 from service.core.events import START, Event, Places, Wanted, read_cursor
-from service.store import feed
+from service.store import feed, news
 from tests import backends
 from tests.backends import Backend
 from tests.servers import wait_until
@@ -140,7 +140,7 @@ async def test_a_follower_catches_up_and_then_hears_each_event_once(world: World
 async def test_a_follower_that_leaves_the_ring_behind_reads_on_from_the_store(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(feed, "RING", 4)
+    monkeypatch.setattr(news, "KEPT", 4)
     slow = world.feed.follow(await world.feed.now(), Wanted(tenant="default"), 30.0)
     await world.issue("0")
     first = await anext(slow)
