@@ -120,9 +120,7 @@ def trace_id(traceparent: str | None) -> str | None:
 def _outcome(error: BaseException | None, status: int) -> str:
     """'ok', or the word of what was answered instead: of a closed set, as the metrics have it."""
     match error:
-        case CallerRefused():
-            return f"caller_{error.refusal.code}"
-        case Refusal() | Unavailable() | BadInput() | Conflict() | Gone() | HttpError():
+        case Refusal() | CallerRefused() | Unavailable() | BadInput() | Conflict() | Gone() | HttpError():
             return error.code
         case web.HTTPException():
             return as_http_error(error).code

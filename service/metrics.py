@@ -30,7 +30,7 @@ class Metrics(Watch):
             ["method", "route", "status"], buckets=SECONDS, registry=registry,
         )  # fmt: skip
         self.verdicts = Counter(
-            "tokenlife_verdicts", "Tokens presented, by verb and outcome: ok, or the word that refused them.",
+            "tokenlife_verdicts", "Tokens asked about, by verb and outcome: ok, or the word that refused it.",
             ["verb", "outcome"], registry=registry,
         )  # fmt: skip
         self.calls = Histogram(
@@ -54,7 +54,7 @@ class Metrics(Watch):
                              multiprocess_mode="mostrecent")  # fmt: skip
         self.events = Gauge("tokenlife_events_kept", "Events that can still be read.", registry=registry,
                             multiprocess_mode="mostrecent")  # fmt: skip
-        self._inc: dict[tuple[str, str], Callable[[], None]] = {}
+        self._inc: dict[tuple[str, str], Callable[[float], None]] = {}
         self._observe: dict[tuple[str, str, int], Callable[[float], None]] = {}
 
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
@@ -73,12 +73,12 @@ class Metrics(Watch):
     def store_error(self, kind: str) -> None:
         self.errors.labels(kind).inc()
 
-    def verdict(self, verb: str, outcome: str) -> None:
+    def verdict(self, verb: str, outcome: str, times: int = 1) -> None:
         # Looking up a child by its labels costs four times what counting does.
         inc = self._inc.get((verb, outcome))
         if inc is None:
             inc = self._inc[verb, outcome] = self.verdicts.labels(verb, outcome).inc
-        inc()
+        inc(times)
 
     def swept(self, marked: int, rescored: int, purged: int, evicted: int, lags_ms: list[int]) -> None:
         for what, number in zip(SWEPT, (marked, rescored, purged, evicted), strict=True):

@@ -10,10 +10,10 @@ from service.api.problems import problem
 from service.api.views import View, view
 from service.core import callers, lists
 from service.core.errors import BadInput
-from service.core.lifecycle import Tokens, etag
+from service.core.lifecycle import Tokens
 from service.core.lists import Lists
 from service.core.replays import Replays
-from service.core.token import Change, Issued, Token
+from service.core.token import Change, Issued, Token, etag
 from service.prompt import Prompt
 from service.wire import Route, answer, read_json, read_query
 

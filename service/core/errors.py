@@ -75,7 +75,7 @@ class CallerRefused(Exception):
 
     def __init__(self, refusal: Refusal) -> None:
         super().__init__(f"The caller's own token: {refusal}")
-        self.refusal = refusal
+        self.refusal, self.code = refusal, f"caller_{refusal.code}"
 
 
 class Unavailable(Exception):

@@ -4,7 +4,6 @@ Who asks is said by `by`: the text of the caller's own token, or `HOLDER` when t
 caller's token is used, and so renewed, in the same round trip as the token that it asks about.
 """
 
-import hashlib
 from collections.abc import Callable, Collection, Sequence
 from enum import Enum
 from secrets import token_hex
@@ -16,13 +15,13 @@ from msgspec.structs import replace
 
 from service.core import callers, rules
 from service.core.callers import Caller, caller_of
-from service.core.errors import BadInput, CallerRefused, Conflict, Malformed, Missing, Refusal, Unavailable, Unknown
+from service.core.errors import BadInput, CallerRefused, Conflict, Malformed, Missing, Refusal, Unknown
 from service.core.rules import Rules
 from service.core.seal import Sealer
 from service.core.store import ANY_TENANT, Ask, Store
 from service.core.text import Texts, new_handle, partition_in
-from service.core.token import Change, Draft, Issued, Token, Words
-from service.core.watch import SILENT, Watch, about, failed
+from service.core.token import Change, Draft, Issued, Token, Words, etag
+from service.core.watch import SILENT, Watch, about, counted, counted_each, failed
 
 OVERLAP_MS = 10_000  # how long a rotated text lives on when nothing is said: the requests that are on their way
 MANY = 1_000  # tokens in one call
@@ -46,21 +45,24 @@ class Tokens:
 
     async def authorize(self, caller: str | None, grant: str) -> Caller:
         """Uses the caller's token.  Raises `CallerRefused`."""
-        return caller_of(await self.store.present(Ask("use", None, self._caller(caller), grant)))
+        return await counted(self.watch, "authorize", self._authorize(caller, grant))
 
     async def use(self, text: str | None, *, by: By = HOLDER, scopes: tuple[str, ...] = ()) -> Token:
         """Checks a token and puts it back to full life.  Raises a `Refusal`, and then changed nothing."""
-        return await self._present("use", text, by, callers.USE, scopes)
+        return await counted(self.watch, "use", self._present("use", text, by, callers.USE, scopes))
 
     async def peek(self, text: str | None, *, by: By = HOLDER, scopes: tuple[str, ...] = ()) -> Token:
         """Looks at a token; changes nothing.  Raises a `Refusal`."""
-        return await self._present("peek", text, by, callers.USE, scopes)
+        return await counted(self.watch, "peek", self._present("peek", text, by, callers.USE, scopes))
 
-    async def many(self, verb: str, texts: Sequence[str], by: str | None) -> list[Token | Exception]:
+    async def many(self, verb: str, texts: Sequence[str], by: str | None) -> Sequence[Token | Exception]:
         """use, peek or revoke of up to 1,000 texts in one round trip; a refusal stands in its token's place."""
         if len(texts) > MANY:
             raise BadInput("tokens", f"at most {MANY} in one call")
-        caller = await self.authorize(by, callers.REVOKE if verb == "revoke" else callers.USE)
+        return await counted_each(self.watch, verb, len(texts), self._many(verb, texts, by))
+
+    async def _many(self, verb: str, texts: Sequence[str], by: str | None) -> list[Token | Exception]:
+        caller = await self._authorize(by, callers.REVOKE if verb == "revoke" else callers.USE)
         opened = [self._try_open(text) for text in texts]
         ids = [one for one in opened if isinstance(one, str)]
         if verb == "revoke":
@@ -100,27 +102,28 @@ class Tokens:
 
     async def look(self, id_: str, by: str | None) -> Token:
         """A token by its handle, final ones too."""
-        return await self.store.present(Ask("look", _handle(id_), self._caller(by), callers.READ))
+        return await counted(self.watch, "look", self._look(id_, by))
+
+    async def _look(self, id_: str, by: str | None) -> Token:
+        return await self.store.present(Ask("look", rules.handle(id_), self._caller(by), callers.READ))
 
     async def renew(self, text: str | None, *, by: By = HOLDER) -> Token:
         """Puts a token back to full life on request."""
-        tenant = ANY_TENANT if by is HOLDER else await self._tenant(by, callers.USE)
-        return await self.store.renew(self.texts.open(text), tenant)
+        return await counted(self.watch, "renew", self._renew(lambda: self.texts.open(text), by))
 
     async def renew_by_id(self, id_: str, by: str | None) -> Token:
-        return await self.store.renew(_handle(id_), await self._tenant(by, callers.USE))
+        return await counted(self.watch, "renew", self._renew(lambda: rules.handle(id_), by))
 
     async def revoke(self, text: str | None, *, by: By = HOLDER, reason: str = "request") -> Token:
         """Ends a token now.  Repeating it answers the same and changes nothing.  Raises `Unknown`."""
-        tenant = ANY_TENANT if by is HOLDER else await self._tenant(by, callers.REVOKE)
-        return await self._revoke_one(self.texts.open(text), tenant, reason)
+        return await counted(self.watch, "revoke", self._revoke_by(lambda: self.texts.open(text), by, reason))
 
     async def revoke_by_id(self, id_: str, by: str | None, reason: str = "request") -> Token:
-        return await self._revoke_one(_handle(id_), await self._tenant(by, callers.REVOKE), reason)
+        return await counted(self.watch, "revoke", self._revoke_by(lambda: rules.handle(id_), by, reason))
 
     async def end(self, token: Token, reason: str = "request") -> Token:
         """Ends a token that was looked up.  Whoever asks was authorized before, for this very token."""
-        return await self._revoke_one(token.id, token.tenant, reason)
+        return await counted(self.watch, "revoke", self._revoke_one(token.id, token.tenant, reason))
 
     async def revoke_owner(
         self, caller: Caller, tenant: str, owner: str, *, type_: str | None, spared: Sequence[str], dry: bool
@@ -138,6 +141,9 @@ class Tokens:
     async def rotate(self, text: str | None, *, by: By = HOLDER, overlap_ms: int = OVERLAP_MS) -> Issued:
         """A successor; the old text works on for the overlap.  Rotating it again answers the same successor."""
         rules.between("overlap_ms", overlap_ms, 0, self.rules.max_life_ms)
+        return await counted(self.watch, "rotate", self._rotate(text, by, overlap_ms))
+
+    async def _rotate(self, text: str | None, by: By, overlap_ms: int) -> Issued:
         old = await self._present("peek", text, by, callers.ISSUE)
         dressing, secret = self.texts.parts(text or "")
         new_text, new_id = self.texts.mint(self.store.partition(old.tenant, old.owner), dressing)
@@ -155,9 +161,12 @@ class Tokens:
 
         if_match: etags that it may have, '*' being any; none: whatever it has.  Raises `Conflict` when it has another.
         """
-        caller = await self.authorize(by, callers.ISSUE)
+        return await counted(self.watch, "amend", self._amend(id_, change, by, if_match))
+
+    async def _amend(self, id_: str, change: Change, by: str | None, if_match: Collection[str]) -> Token:
+        caller = await self._authorize(by, callers.ISSUE)
         while True:
-            seen = await self.store.present(Ask("look", _handle(id_), caller.id, callers.ISSUE))
+            seen = await self.store.present(Ask("look", rules.handle(id_), caller.id, callers.ISSUE))
             if if_match and not {"*", etag(seen)}.intersection(if_match):
                 raise Conflict("changed", "The token was changed since it was read.")
             life, scopes, words = self._amended(seen, change)
@@ -185,29 +194,30 @@ class Tokens:
         try:
             subject = self.texts.open(text)
         except Refusal as refusal:
-            self.watch.verdict(verb, refusal.code)
             if caller is not None:
                 await self.store.present(Ask("use", None, caller, grant))
             about(verb, None)
             failed(refusal)
             raise
-        return await self._watched(Ask(verb, subject, caller, grant if caller else None, scopes))
+        return await self.store.present(Ask(verb, subject, caller, grant if caller else None, scopes))
 
-    async def _watched(self, ask: Ask) -> Token:
-        try:
-            token = await self.store.present(ask)
-        except (Refusal, Unavailable) as no:
-            self.watch.verdict(ask.verb, no.code)
-            raise
-        except CallerRefused as no:
-            self.watch.verdict(ask.verb, f"caller_{no.refusal.code}")
-            raise
-        self.watch.verdict(ask.verb, "ok")
-        return token
+    async def _authorize(self, caller: str | None, grant: str) -> Caller:
+        return caller_of(await self.store.present(Ask("use", None, self._caller(caller), grant)))
 
-    async def _tenant(self, by: str | None | Holder, grant: str) -> str:
-        caller = await self.authorize(None if isinstance(by, Holder) else by, grant)
+    async def _tenant(self, by: By, grant: str) -> str:
+        """Whose tokens the call may be about."""
+        if isinstance(by, Holder):
+            return ANY_TENANT
+        caller = await self._authorize(by, grant)
         return ANY_TENANT if caller.is_admin else caller.tenant
+
+    async def _renew(self, which: Callable[[], str], by: By) -> Token:
+        tenant = await self._tenant(by, callers.USE)  # of who may not ask, nothing is looked at
+        return await self.store.renew(which(), tenant)
+
+    async def _revoke_by(self, which: Callable[[], str], by: By, reason: str) -> Token:
+        tenant = await self._tenant(by, callers.REVOKE)
+        return await self._revoke_one(which(), tenant, reason)
 
     async def _revoke_one(self, id_: str, tenant: str, reason: str) -> Token:
         rules.check("reason", reason, rules.REASON, "a word of lower-case letters, 32 at most")
@@ -232,18 +242,5 @@ class Tokens:
             return refusal
 
 
-def etag(token: Token) -> str:
-    """Changes with what PATCH can change, and with the state; not with each use."""
-    seen = msgspec.json.encode([token.state, token.life_ms, token.scopes, token.words])
-    return hashlib.sha256(seen).hexdigest()[:16]
-
-
 def _or(value: "T | msgspec.UnsetType", otherwise: T) -> T:
     return otherwise if value is UNSET else value
-
-
-def _handle(id_: str) -> str:
-    """What is not of the form of a handle is nobody's handle."""
-    if not rules.HANDLE.fullmatch(id_):
-        raise Unknown
-    return id_

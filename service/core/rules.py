@@ -6,7 +6,7 @@ import time
 import msgspec
 from msgspec import UNSET
 
-from service.core.errors import BadInput
+from service.core.errors import BadInput, Unknown
 from service.core.token import SERVICE, STATES, Draft
 
 OWNER = 256  # characters; the owner stands in the name of a key
@@ -74,6 +74,13 @@ def check(field: str, value: str, pattern: re.Pattern[str], expected: str) -> st
 
 def name(field: str, value: str) -> str:
     return check(field, value, NAME, "letters, digits, '.', '_' and '-', 64 at most, a letter or digit first")
+
+
+def handle(value: str) -> str:
+    """What is not of the form of a handle is nobody's.  Raises `Unknown`."""
+    if not HANDLE.fullmatch(value):
+        raise Unknown
+    return value
 
 
 def words(field: str, value: str, longest: int) -> str:

@@ -8,6 +8,8 @@
 Every state but active is final.
 """
 
+import hashlib
+
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
@@ -104,6 +106,12 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     description: str | None = None
     metadata: Raw = EMPTY
     recoverable: bool = False
+
+
+def etag(token: Token) -> str:
+    """Changes with what PATCH can change, and with the state; not with each use."""
+    seen = msgspec.json.encode([token.state, token.life_ms, token.scopes, token.words])
+    return hashlib.sha256(seen).hexdigest()[:16]
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):

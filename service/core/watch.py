@@ -1,6 +1,13 @@
 """What the rooms tell of their work.  Nobody has to listen; the metrics and the lines do."""
 
+from collections import Counter
+from collections.abc import Awaitable, Sequence
 from contextvars import ContextVar
+from typing import TypeVar
+
+from service.core.errors import CallerRefused, Refusal, Unavailable
+
+T = TypeVar("T")
 
 
 class Watch:
@@ -15,14 +22,38 @@ class Watch:
     def store_error(self, kind: str) -> None:
         """The store could not answer: a class name, never a message."""
 
-    def verdict(self, verb: str, outcome: str) -> None:
-        """A token was used, peeked at ...: 'ok' or the word that refused it."""
+    def verdict(self, verb: str, outcome: str, times: int = 1) -> None:
+        """A token was used, peeked at ...: 'ok' or the word that refused it, or its caller."""
 
     def swept(self, marked: int, rescored: int, purged: int, evicted: int, lags_ms: list[int]) -> None:
         """One sweep pass is over."""
 
 
 SILENT = Watch()
+
+
+async def counted(watch: Watch, verb: str, asked: Awaitable[T]) -> T:
+    """What a verb gives, with its verdict told."""
+    try:
+        given = await asked
+    except (Refusal, CallerRefused, Unavailable) as no:
+        watch.verdict(verb, no.code)
+        raise
+    watch.verdict(verb, "ok")
+    return given
+
+
+async def counted_each(watch: Watch, verb: str, number: int, asked: Awaitable[Sequence[T]]) -> Sequence[T]:
+    """The same for so many tokens at once: each has its verdict, and what refuses them all is that of each."""
+    try:
+        given = await asked
+    except (CallerRefused, Unavailable) as no:
+        watch.verdict(verb, no.code, number)
+        raise
+    codes = Counter(one.code if isinstance(one, (Refusal, CallerRefused)) else "ok" for one in given)
+    for outcome, times in codes.items():
+        watch.verdict(verb, outcome, times)
+    return given
 
 
 class Note:

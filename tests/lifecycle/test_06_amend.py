@@ -4,8 +4,7 @@ import pytest
 from msgspec import Raw
 
 from service.core.errors import BadInput, Conflict, Forbidden, Revoked
-from service.core.lifecycle import etag
-from service.core.token import Change
+from service.core.token import Change, etag
 from tests.world import World
 
 

@@ -1,0 +1,122 @@
+"""The verdicts that the metrics tell: one for every token that is asked about, whatever became of it."""
+
+from collections import Counter
+
+import pytest
+from msgspec import UNSET
+
+from service.core.errors import CallerRefused, Refusal, Unavailable
+from service.core.token import Change
+from tests.world import World
+
+NOBODY = f"tl_{'A' * 28}.{'A' * 43}"
+Verdicts = Counter[tuple[str, str]]
+
+
+def verdicts(world: World) -> Verdicts:
+    """By verb and outcome, as a scrape would show them."""
+    [family] = world.service.metrics.verdicts.collect()
+    return Counter(
+        {
+            (sample.labels["verb"], sample.labels["outcome"]): int(sample.value)
+            for sample in family.samples
+            if sample.name.endswith("_total")
+        }
+    )
+
+
+async def test_each_verb_has_its_verdict_once(world: World) -> None:
+    caller = await world.caller("tokens:issue", "tokens:use", "tokens:read", "tokens:revoke")
+    issued, tokens = await world.issue(), world.tokens
+
+    for verb in (tokens.use, tokens.peek, tokens.renew, tokens.rotate, tokens.revoke):
+        await verb(issued.text, by=caller)
+    await tokens.look(issued.token.id, caller)
+    await tokens.authorize(caller, "tokens:read")
+
+    assert verdicts(world) == {
+        (verb, "ok"): 1 for verb in ("use", "peek", "renew", "rotate", "revoke", "look", "authorize")
+    }
+
+
+async def test_by_handle_a_verb_counts_as_by_text(world: World) -> None:
+    caller = await world.caller("tokens:issue", "tokens:use", "tokens:revoke")
+    issued, tokens = await world.issue(), world.tokens
+
+    await tokens.renew_by_id(issued.token.id, caller)
+    await tokens.amend(issued.token.id, Change(description="new", metadata=UNSET), caller)
+    await tokens.revoke_by_id(issued.token.id, caller)
+    with pytest.raises(Refusal):
+        await tokens.renew_by_id("nobody", caller)
+
+    assert verdicts(world) == {("renew", "ok"): 1, ("amend", "ok"): 1, ("revoke", "ok"): 1, ("renew", "unknown"): 1}
+
+
+async def test_each_refusal_has_its_word(world: World) -> None:
+    revoked, expired = await world.issue(), await world.issue()
+    never, _ = world.texts.mint(0)
+    await world.tokens.revoke(revoked.text)
+    await world.expire_now(expired)
+    before = verdicts(world)
+
+    for text in (None, NOBODY, never, revoked.text, expired.text):
+        for verb in (world.tokens.use, world.tokens.renew):
+            with pytest.raises(Refusal):
+                await verb(text)
+
+    words = ("missing", "malformed", "unknown", "revoked", "expired")
+    assert verdicts(world) - before == {(verb, word): 1 for verb in ("use", "renew") for word in words}
+
+
+@pytest.mark.parametrize("text", ["live", None, NOBODY])
+async def test_a_caller_that_does_not_do_is_the_verdict_whatever_it_asked_about(world: World, text: str | None) -> None:
+    """Also a caller without a text, or with one that nobody signed: of these the store never hears."""
+    asked, tokens = (await world.issue()).text if text == "live" else text, world.tokens
+    never, _ = world.texts.mint(0)
+    idle = await world.caller()
+
+    for by in (None, NOBODY, never, idle):
+        for verb in (tokens.use, tokens.peek, tokens.renew, tokens.revoke, tokens.rotate):
+            with pytest.raises(CallerRefused):
+                await verb(asked, by=by)
+        with pytest.raises(CallerRefused):
+            await tokens.authorize(by, "tokens:read")
+
+    verbs, words = ("use", "peek", "renew", "revoke", "rotate", "authorize"), ("missing", "malformed", "unknown")
+    assert verdicts(world) == {(verb, f"caller_{word}"): 1 for verb in verbs for word in (*words, "forbidden")}
+
+
+@pytest.mark.parametrize("verb", ["use", "peek", "revoke"])
+async def test_in_a_batch_each_token_has_its_verdict(world: World, verb: str) -> None:
+    caller = await world.caller("tokens:use", "tokens:revoke")
+    live = [(await world.issue()).text for _ in range(3)]
+    never, _ = world.texts.mint(0)
+
+    await world.tokens.many(verb, [*live, NOBODY, never, "", NOBODY], caller)
+
+    assert verdicts(world) == {(verb, "ok"): 3, (verb, "malformed"): 2, (verb, "unknown"): 1, (verb, "missing"): 1}
+
+
+async def test_a_caller_that_does_not_do_is_the_verdict_of_the_whole_batch(world: World) -> None:
+    idle, text = await world.caller(), (await world.issue()).text
+
+    for by in (None, NOBODY, idle):
+        with pytest.raises(CallerRefused):
+            await world.tokens.many("use", [text] * 5, by)
+
+    assert verdicts(world) == {("use", f"caller_{word}"): 5 for word in ("missing", "malformed", "forbidden")}
+
+
+async def test_an_outage_is_a_verdict_about_none_but_is_counted(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    caller, text = await world.caller("tokens:use"), (await world.issue()).text
+
+    async def away(*_: object) -> object:
+        raise Unavailable("timeout")
+
+    monkeypatch.setattr(world.store, "present", away)
+    with pytest.raises(Unavailable):
+        await world.tokens.use(text)
+    with pytest.raises(Unavailable):
+        await world.tokens.many("peek", [text, text], caller)
+
+    assert verdicts(world) == {("use", "unavailable"): 1, ("peek", "unavailable"): 2}
