@@ -10,13 +10,12 @@ from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from service.core.errors import Gone, Unavailable
 from service.core.events import FRESH, START, Event, Places, Position, Wanted
 from service.core.text import dashed
 from service.store import keys, record
-from service.store.link import Link
+from service.store.link import FAILURES, Link
 from service.store.news import CHUNK, Ear, Ears, Heard, Ring
 
 BLOCK_MS = 1_000  # the longest wait of the reader before it looks whether anybody still follows
@@ -112,7 +111,7 @@ class RedisFeed:
                     self._ring = Ring(Places(tuple(await self._ends())))
                     self._ears.wake_all()
                 await self._block(self._ring)
-            except (RedisError, OSError, TimeoutError, Unavailable):
+            except (*FAILURES, Unavailable):  # had it ended, all streams would be silent
                 await asyncio.sleep(PAUSE_S)
         self._reader = self._ring = None
 

@@ -74,10 +74,13 @@ class Line:
         answer.add_done_callback(lambda _: timer.cancel())
         self._asked.append(answer)
         writer = self._connection._writer  # noqa: SLF001 - `send_command` would wait for its turn in the loop
-        if writer is None:
+        command = self._connection.pack_command(*words)
+        try:
+            if writer is None:
+                raise RuntimeError
+            writer.writelines(command)
+        except RuntimeError:  # uvloop, of a connection that was closed a moment ago
             self.drop(Lost("closed"))
-        else:
-            writer.writelines(self._connection.pack_command(*words))
         return answer
 
     def drop(self, why: Exception) -> None:

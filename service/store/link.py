@@ -18,6 +18,10 @@ from service.store.scripts import Scripts
 T = TypeVar("T")
 Changed = Callable[[str, str, int | None], None]  # a transition: kind, handle, and of an expiry how late (ms)
 
+# RuntimeError: uvloop, of a connection that was closed a moment ago; plain asyncio and redis-py do not know it.
+FAILURES = (RedisError, OSError, TimeoutError, RuntimeError)
+CLOSED = "the handler is closed"
+
 log = logging.getLogger("service.store")
 
 
@@ -49,7 +53,7 @@ class Link:
     async def _shared(self, verb: str, started: float, call: Awaitable[Any]) -> Any:
         try:
             answer, made = await call
-        except (RedisError, OSError, TimeoutError) as error:
+        except FAILURES as error:
             raise await self._unavailable(error) from None
         self.watch.call(verb, time.perf_counter() - started)
         if made and self._changed is not None:
@@ -74,7 +78,7 @@ class Link:
             raise _noted(Unavailable("timeout"))
         try:
             return task.result()
-        except (RedisError, OSError, TimeoutError) as error:
+        except FAILURES as error:
             raise await self._unavailable(error) from None
 
     async def answers(self) -> bool:
@@ -103,6 +107,10 @@ class Link:
 
     async def _unavailable(self, error: Exception) -> Unavailable:
         kind = type(error).__name__
+        if isinstance(error, RuntimeError):
+            if CLOSED not in str(error):
+                raise error  # a fault of ours
+            kind = "ConnectionError"
         self.watch.store_error(kind)
         if isinstance(error, ReadOnlyError):
             # After a failover the old connections still lead to what is a replica now.

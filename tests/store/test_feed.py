@@ -217,3 +217,26 @@ async def test_followers_survive_a_connection_that_breaks(world: World, monkeypa
 
     await wait_until(issued)
     assert await follower.heard_of(2) == ["0", "1"]
+
+
+async def test_followers_survive_a_connection_that_was_closed_a_moment_ago(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """uvloop's word for it once ended the reader, and with it every stream, for good."""
+    monkeypatch.setattr(feed, "PAUSE_S", 0.01)
+    follower = Follower(world, await world.feed.now())
+    await world.issue("ann")
+    await follower.heard_of(1)
+    read, losses = world.feed._blocking.xread, list[str]()
+
+    async def lose_one(*words: object, **options: object) -> object:
+        if not losses:
+            losses.append("lost")
+            raise RuntimeError("unable to perform operation on <UnixTransport closed=True>; the handler is closed")
+        return await read(*words, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(world.feed._blocking, "xread", lose_one)
+    await wait_until(lambda: losses)
+    await world.issue("bob")
+
+    assert await follower.heard_of(2) == ["ann", "bob"]

@@ -60,3 +60,24 @@ async def test_one_whose_caller_gave_up_shifts_no_answer(world: World) -> None:
     gone.cancel()
 
     assert await mine == b"mine"
+
+
+async def test_a_connection_that_was_closed_a_moment_ago_is_lost_and_the_next_call_connects_anew(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """uvloop raises where plain asyncio says nothing; the reader hears of the loss only later."""
+    lane = world.link.lane
+    await lane.call("ECHO", "open")
+    assert lane._line is not None
+    writer = lane._line._connection._writer
+
+    def closed(_: object) -> None:
+        raise RuntimeError("unable to perform operation on <UnixTransport closed=True>; the handler is closed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(writer, "writelines", closed)
+        lost = lane.call("ECHO", "lost")
+
+    with pytest.raises(Lost):
+        await lost
+    assert await lane.call("ECHO", "again") == b"again"

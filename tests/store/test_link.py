@@ -13,6 +13,8 @@ from tests.backends import Backend
 from tests.servers import wait_until
 from tests.world import World
 
+CLOSED_JUST_NOW = "unable to perform operation on <UnixTransport closed=True reading=False>; the handler is closed"
+
 real = pytest.mark.parametrize("backend", backends.REAL, indirect=True)
 
 
@@ -67,12 +69,25 @@ async def test_a_failure_is_unavailable_and_says_its_kind_only(world: World) -> 
     assert refused.value.__cause__ is None
 
 
-async def test_a_fault_of_ours_is_not_called_an_outage(world: World) -> None:
+@pytest.mark.parametrize("bug", [KeyError("a bug"), RuntimeError("a bug")])
+async def test_a_fault_of_ours_is_not_called_an_outage(world: World, bug: Exception) -> None:
     async def call() -> None:
-        raise KeyError("a bug")
+        raise bug
 
-    with pytest.raises(KeyError):
+    with pytest.raises(type(bug)):
         await world.link.within(call())
+
+
+async def test_a_connection_that_was_closed_a_moment_ago_is_an_outage(world: World) -> None:
+    """uvloop has no OSError for it, which is all that redis-py would take for the loss of a connection."""
+
+    async def call() -> None:
+        raise RuntimeError(CLOSED_JUST_NOW)
+
+    with pytest.raises(Unavailable) as refused:
+        await world.link.within(call())
+
+    assert refused.value.reason == "ConnectionError"
 
 
 @real
