@@ -25,6 +25,8 @@ test-gateways: $(GATES)/.ready ## meet nginx, Envoy, Traefik, Caddy, HAProxy and
 test-pages: setup ## drive /docs and /console in a browser; needs chromium
 	@command -v chromium >/dev/null || { echo "chromium is missing (Debian: apt-get install chromium)"; exit 1; }
 	$(VENV)/bin/python -m pytest tests/pages
+chaos: setup ## break what can break, check the history of each run, print the table (at most 20 minutes)
+	$(VENV)/bin/python -m pytest -q -p no:cacheprovider -o python_files='fault_*.py' tests/chaos
 check: lint types ## all that judges the code without running it
 lint: setup ## style
 	$(VENV)/bin/ruff check && $(VENV)/bin/ruff format --check
@@ -70,4 +72,4 @@ $(GATES)/.ready: pyproject.toml $(LOCKS)/dev.txt $(LOCKS)/gateways.txt
 			"$$PWD" "$$PWD" >bin/haproxy && chmod +x bin/haproxy)
 	@touch $@
 
-.PHONY: help setup run test test-deploy test-gateways test-pages check lint types bench lock rules clean
+.PHONY: help setup run test test-deploy test-gateways test-pages chaos check lint types bench lock rules clean

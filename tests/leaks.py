@@ -21,8 +21,10 @@ class Row(NamedTuple):
 
     state: str
     deadline: int
+    uses: int
     sequence: int
     eternal: bool
+    ended_by: str
     tenant: str
     type: str
     owner: str
@@ -31,7 +33,8 @@ class Row(NamedTuple):
 def row(record: bytes) -> Row:
     head, owner, *_ = record.decode().split("\n")
     word = head.split(" ")
-    return Row(word[0], int(word[1]), int(word[4]), int(word[1]) == 0, word[11], word[12], owner)
+    deadline, uses, sequence = int(word[1]), int(word[3]), int(word[4])
+    return Row(word[0], deadline, uses, sequence, deadline == 0, word[10], word[11], word[12], owner)
 
 
 class Scan:
