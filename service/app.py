@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from service import expirer, lines, rekeyer, server, tracing
+from service import expirer, lines, rekeyer, server, telling, tracing
 from service.api import native
 from service.api.health import Readiness
 from service.api.openapi import describe
@@ -198,8 +198,8 @@ class Service:
             return []
         from service import grpc_check  # noqa: PLC0415 - needs an extra
 
-        shared, grace_s = settings.workers > 1, settings.grace_ms / 1000
-        listening = grpc_check.Server(self.tokens, settings.cookie_name, grace_s, shared=shared)
+        grace_s, told = settings.grace_ms / 1000, telling.Telling(self.metrics.request, self.lines, self.spans)
+        listening = grpc_check.Server(self.tokens, settings.cookie_name, told, grace_s, shared=settings.workers > 1)
         return [await listening.start(settings.host, settings.grpc_port)]
 
     async def _leave(self, runners: list[Any], background: "list[asyncio.Future[None]]") -> None:

@@ -3,7 +3,8 @@
 
 local TOKENLIFE = 'http://127.0.0.1:8001/gateway/' -- the `listen tokenlife` of haproxy.cfg
 local TIMEOUT_MS = 4000 -- never reached: haproxy.cfg gives up earlier
-local PRESENTED = { 'authorization', 'x-session-token', 'cookie' }
+-- What may hold a token, and what tokenlife's log calls the request.
+local HANDED_ON = { 'authorization', 'x-session-token', 'cookie', 'traceparent', 'x-request-id' }
 local PASSED_ON = {
   'x-token-id', 'x-token-owner', 'x-token-tenant', 'x-token-scopes', 'x-token-state', 'x-token-remaining-ms',
   'x-token-expires-at-ms',
@@ -28,7 +29,7 @@ end
 
 core.register_action('tokenlife', { 'http-req' }, function(txn, verb, scope)
   local given, asked = txn.http:req_get_headers(), {}
-  for _, name in ipairs(PRESENTED) do
+  for _, name in ipairs(HANDED_ON) do
     if given[name] then asked[name] = lines(given[name]) end
   end
   if scope ~= '-' then asked['x-require-scope'] = { scope } end
