@@ -81,10 +81,12 @@ class CallerRefused(Exception):
 class Unavailable(Exception):
     """The store cannot answer.  Says nothing about any token: an outage logs nobody out."""
 
-    code = "unavailable"
-    message = "The token store cannot answer right now."
+    code: ClassVar[str] = "unavailable"
+    message: str = "The token store cannot answer right now."
 
-    def __init__(self, reason: str = "") -> None:
+    def __init__(self, reason: str = "", message: str | None = None) -> None:
+        """reason: for those who run the service.  message: what callers are told, where more can be said."""
+        self.message = message or self.message
         super().__init__(self.message)
         self.reason = reason
 

@@ -45,13 +45,19 @@ async def agree_on_partitions(link: Link, wanted: int) -> None:
 
     Raises `WrongStore`, or `Unavailable` when nothing answers.
     """
-    await link.within(link.redis.set(keys.PARTITIONS, wanted, nx=True))
-    fixed = int(await link.within(link.redis.get(keys.PARTITIONS)) or 0)
+    fixed = await _partitions(link)
+    if not fixed:  # a full store refuses even to be told again what it holds
+        await link.within(link.redis.set(keys.PARTITIONS, wanted, nx=True))
+        fixed = await _partitions(link)
     if fixed != wanted:
         raise WrongStore(
             f"TOKENLIFE_PARTITIONS is {wanted}, but the tokens in this store were written with {fixed};"
             f" set it to {fixed}, or start with an empty store."
         )
+
+
+async def _partitions(link: Link) -> int:
+    return int(await link.within(link.redis.get(keys.PARTITIONS)) or 0)
 
 
 async def allow_oom(link: Link) -> bool:

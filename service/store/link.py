@@ -21,6 +21,11 @@ Changed = Callable[[str, str, int | None], None]  # a transition: kind, handle, 
 # RuntimeError: uvloop, of a connection that was closed a moment ago; plain asyncio and redis-py do not know it.
 FAILURES = (RedisError, OSError, TimeoutError, RuntimeError)
 CLOSED = "the handler is closed"
+# What a store says that takes no writes, and what callers are told of it.
+NO_ROOM = (
+    ("when used memory >", "The token store is full: it takes nothing new until it has room; what it holds works on."),
+    ("MISCONF", "The token store cannot write to its disk: until it can, nothing is changed or renewed."),
+)
 
 log = logging.getLogger("service.store")
 
@@ -118,7 +123,11 @@ class Link:
             await self.redis.connection_pool.disconnect(inuse_connections=False)
         elif isinstance(error, ResponseError):
             log.error("the store refused a script", extra={"error": str(error)})
-        return _noted(Unavailable(kind))
+        return _noted(Unavailable(kind, _explained(str(error))))
+
+
+def _explained(said: str) -> str | None:
+    return next((message for words, message in NO_ROOM if words in said), None)
 
 
 def _noted(error: Unavailable) -> Unavailable:

@@ -5,8 +5,10 @@ import time
 
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import ResponseError
 
 from service.core.errors import Unavailable
+from service.store.connect import agree_on_partitions, allow_oom
 from service.store.link import Link
 from tests import backends
 from tests.backends import Backend
@@ -131,3 +133,29 @@ async def test_a_store_that_is_not_there_is_unavailable_at_once(backend: Backend
 
         assert not await world.link.answers()
         assert time.monotonic() - started < world.link.timeout_s
+
+
+@real
+async def test_a_full_store_says_so_and_what_it_holds_works_on(world: World) -> None:
+    """On Redis 7 and later.  Not even a service that starts anew wants room of it."""
+    world.link.scripts.say_allow_oom(allowed=await allow_oom(world.link))
+    used, ended = await world.issue("ann"), await world.issue("ann")
+    world.on_close(world.redis.config_set, "maxmemory", 0)
+    await world.redis.config_set("maxmemory", 1)
+
+    await agree_on_partitions(world.link, 16)
+    with pytest.raises(Unavailable, match="The token store is full") as refused:
+        await world.issue("ben")
+
+    assert refused.value.reason == "OutOfMemoryError"
+    assert (await world.tokens.use(used.text)).uses == 1
+    assert (await world.tokens.renew(used.text)).state == "active"
+    assert (await world.tokens.revoke(ended.text)).state == "revoked"
+
+
+async def test_a_store_without_a_disk_says_so(world: World) -> None:
+    async def call() -> None:
+        raise ResponseError("MISCONF Errors writing to the AOF file: No space left on device")
+
+    with pytest.raises(Unavailable, match="cannot write to its disk"):
+        await world.link.within(call())
