@@ -32,6 +32,7 @@ from service.facades import onespan, sarus, taler, wepay
 from service.metrics import Metrics
 from service.settings import Settings, signing_keys
 from service.store.connect import WrongStore, agree_on_partitions, allow_oom, client
+from service.store.evictions import Evictions
 from service.store.feed import BLOCK_MS, RedisFeed
 from service.store.link import Link
 from service.store.scripts import Scripts
@@ -117,7 +118,9 @@ class Service:
                 self.readiness.started = True
                 on_ready()
                 sweep = expirer.run(self.store.sweep, self.settings.tick_ms, self.drained, self.metrics)
-                background += map(asyncio.ensure_future, (sweep, rekeyer.run(signing_keys, self.ring, self.drained)))
+                evictions = Evictions(self.link, self.settings.partitions).run(self.drained)
+                rekeying = rekeyer.run(signing_keys, self.ring, self.drained)
+                background += map(asyncio.ensure_future, (sweep, evictions, rekeying))
             await self.stopping.wait()
         finally:
             await self._leave(runners, background)
@@ -154,15 +157,13 @@ class Service:
         await self._look_at_store()
         totals = {"marked": 0, "rescored": 0, "purged": 0, "evicted": 0}
         while (done := await self.store.sweep(expirer.LIMIT)).looked_at:
-            for name in totals:
-                totals[name] += getattr(done, name)
+            totals = {name: total + getattr(done, name) for name, total in totals.items()}
         await self.link.close()
         return totals
 
     def voices(self) -> list[Voice]:
         """Ours first: it also speaks where no other does."""
-        settings = self.settings
-        replays = Replays(self.shelf, self.tokens)
+        settings, replays = self.settings, Replays(self.shelf, self.tokens)
         accounts, heartbeat_s = Accounts(self.shelf), settings.heartbeat_ms / 1000
         cookie_name, public_url = settings.cookie_name, settings.public_url
         dialects: dict[str, Callable[[], Voice]] = {
@@ -177,10 +178,9 @@ class Service:
         ]
 
     def _behind(self, doors: list[socket.socket]) -> list[tuple[socket.socket, server.Runner]]:
-        settings, told = self.settings, self.metrics.request
-        voices = self.voices()
-        operations = native.operations(self.readiness, self.exposition)
-        each = [[*voices, operations]] if len(doors) == 1 else [voices, [operations]]
+        settings, told, voices = self.settings, self.metrics.request, self.voices()
+        operations = [native.operations(self.readiness, self.exposition)]
+        each = [voices + operations] if len(doors) == 1 else [voices, operations]
         behind = zip(doors, each, strict=True)
         limits = settings.max_body_bytes, settings.body_ms / 1000, settings.grace_ms / 1000
         return [(door, server.runner(those, *limits, told, self.lines, self.spans)) for door, those in behind]

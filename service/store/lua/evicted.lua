@@ -1,0 +1,16 @@
+-- evicted: makes due at once each active token whose life is gone before its deadline, for a sweep to mark it.
+-- Looks at a part of what is due later; the cursor tells where the next call goes on.
+--
+-- KEYS  the partition's due
+-- ARGV  .. .. cursor count
+-- gives the next cursor ('0': this was the last part), and how many it found
+
+local found, number = redis.call('ZSCAN', KEYS[1], ARGV[3], 'COUNT', ARGV[4]), 0
+for i = 1, #found[2], 2 do
+  local id, score = found[2][i], tonumber(found[2][i + 1])
+  if score > now and not remaining(id) then
+    local record = redis.call('GET', key('t', id))
+    if record and string.match(record, '^active ') then number = number + redis.call('ZADD', KEYS[1], 'CH', whole(now), id) end
+  end
+end
+return { found[1], number }
