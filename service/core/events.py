@@ -16,6 +16,7 @@ from service.core.errors import BadInput
 from service.core.token import Token
 
 KINDS = ("issued", "used", "renewed", "rotated", "revoked", "expired", "consumed")
+UNREADABLE = "unreadable"  # an entry that the service did not write; it has a place, and nobody is told of it
 
 Position = tuple[int, int]  # ms and number within the ms: a stream's entry id
 START: Position = (0, 0)  # from the oldest that is kept
@@ -54,7 +55,8 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 
     def covers(self, event: Event) -> bool:
         return (
-            self.tenant in (None, event.token.tenant)
+            event.kind != UNREADABLE
+            and self.tenant in (None, event.token.tenant)
             and self.owner in (None, event.token.owner)
             and self.kind in (None, event.kind)
         )

@@ -6,13 +6,14 @@ nothing of what comes.
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
 from redis.asyncio import Redis
 
 from service.core.errors import Gone, Unavailable
-from service.core.events import FRESH, START, Event, Places, Position, Wanted
+from service.core.events import FRESH, START, UNREADABLE, Event, Places, Position, Wanted
 from service.core.text import dashed
 from service.store import keys, record
 from service.store.link import FAILURES, Link
@@ -20,6 +21,9 @@ from service.store.news import CHUNK, Ear, Ears, Heard, Ring
 
 BLOCK_MS = 1_000  # the longest wait of the reader before it looks whether anybody still follows
 PAUSE_S = 0.5  # between tries while the store is away
+NOBODY = record.decode("", b"revoked 0 0 0 0 - - - - - - - -\n\n{}", 0)
+
+log = logging.getLogger("service.store")
 
 
 class RedisFeed:
@@ -111,7 +115,9 @@ class RedisFeed:
                     self._ring = Ring(Places(tuple(await self._ends())))
                     self._ears.wake_all()
                 await self._block(self._ring)
-            except (*FAILURES, Unavailable):  # had it ended, all streams would be silent
+            except Exception as error:  # whatever it was: had it ended, all streams would be silent
+                if not isinstance(error, (*FAILURES, Unavailable)):
+                    log.exception("the reader of the events met a fault of ours")
                 await asyncio.sleep(PAUSE_S)
         self._reader = self._ring = None
 
@@ -147,9 +153,16 @@ def _position(entry_id: bytes) -> Position:
 
 
 def _event(partition: int, entry: tuple[bytes, dict[bytes, bytes]]) -> Event:
+    """One that cannot be read is passed over: else nobody would get past it."""
     position, fields = _position(entry[0]), entry[1]
-    token = record.decode_at(dashed(fields[b"id"].decode()), fields[b"record"], position[0])
-    return Event(partition=partition, position=position, kind=fields[b"kind"].decode(), token=token)
+    try:
+        kind = fields[b"kind"].decode()
+        token = record.decode_at(dashed(fields[b"id"].decode()), fields[b"record"], position[0])
+    except Exception as error:  # a hand, or a program of another kind, may have written anything
+        where = {"stream": keys.events(partition), "entry": entry[0].decode(), "error": type(error).__name__}
+        log.error("an event cannot be read", extra=where)
+        kind, token = UNREADABLE, NOBODY
+    return Event(partition=partition, position=position, kind=kind, token=token)
 
 
 def _check_kept(after: Places, first: list[Position]) -> None:
