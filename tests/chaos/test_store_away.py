@@ -63,7 +63,8 @@ async def test_a_service_that_waits_for_its_store_can_be_stopped() -> None:
 
 
 async def test_a_frozen_store_is_a_503_in_time_under_load_and_then_it_goes_on(store: Server) -> None:
-    """Half of the answers must keep the time: the test's own process shares the machine."""
+    """Half of the answers must keep the time, and half as long again is not too late: test and service share the
+    machine.  What a caller may notice, tests/races/test_traffic.py measures without that."""
     with Service(redis_url=store.url, signing_keys=KEYS, admin_token=ADMIN) as service:
         async with calling(service.url) as admin:
             token = await admin.issue(life_ms=600_000)
@@ -85,7 +86,7 @@ async def test_a_frozen_store_is_a_503_in_time_under_load_and_then_it_goes_on(st
 
     refused = [took for answer, took in load.answers if answer.status == 503]
     assert {answer.status for answer, _ in load.answers} == {200, 503}
-    assert median(refused) <= (TIMEOUT_MS + 100) / 1000
+    assert median(refused) <= 1.5 * TIMEOUT_MS / 1000
     assert (ready, live) == (200, 200)  # a store that is lost takes no service from the balancer, unless so set
     assert back_s < 5
     assert kept["state"] == "active"
