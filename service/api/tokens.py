@@ -92,7 +92,7 @@ def by_handle(tokens: Tokens, listing: Lists) -> list[Route]:
         asked = read_query(request, views.ListQuery)
         which = lists.of(caller, filter_of(asked))
         found = await listing.page(which, limit=asked.limit, cursor=asked.cursor, descending=asked.order == "desc")
-        items = [view(token, tokens.recover(token)) for token in found.items]
+        items = [view(one, tokens.recover(one) if caller.may_see_text(one) else None) for one in found.items]
         return answer(views.PageView(items, found.next, found.previous), headers=links(request, found))
 
     async def count(request: web.Request) -> web.Response:

@@ -96,7 +96,7 @@ class Issue(Wire, frozen=True):
     scopes: Scopes = ()
     description: Description | None = None
     metadata: dict[str, Any] = {}
-    recoverable: bool = False
+    recoverable: Annotated[bool, Meta(description="lists show its text to callers that may issue such tokens")] = False
 
 
 class Use(Wire, frozen=True):

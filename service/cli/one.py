@@ -60,7 +60,9 @@ def add_issue(verbs: Verbs) -> None:
     option(
         "--metadata", type=json_object, default=UNSET, metavar="JSON", help='an object, such as \'{"ip": "10.0.0.1"}\''
     )
-    option("--recoverable", action="store_true", help="keep a sealed copy of the text, so that lists can show it")
+    option(
+        "--recoverable", action="store_true", help="keep a sealed copy of the text: lists show it to who may issue such"
+    )
     option("--tenant", help="another tenant than one's own (admins only)")
     option("--key", metavar="KEY", help="an Idempotency-Key: the same key and options answer the same token")
 

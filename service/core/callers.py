@@ -36,11 +36,17 @@ class Caller(msgspec.Struct, frozen=True):
 
     def may_hand_out(self, type_: str, scopes: tuple[str, ...]) -> None:
         """Nobody hands out grants that it does not have.  Raises `Forbidden`."""
-        if type_ != SERVICE or self.is_admin:
-            return
-        beyond = [scope for scope in scopes if scope not in self.grants]
+        beyond = self._beyond(type_, scopes)
         if beyond:
             raise Forbidden(id=self.id, needed=" ".join(beyond))
+
+    def may_see_text(self, token: Token) -> bool:
+        """A text does all that its token may: it is shown to who could issue such a token itself."""
+        return self.is_admin or (ISSUE in self.grants and not self._beyond(token.type, token.scopes))
+
+    def _beyond(self, type_: str, scopes: tuple[str, ...]) -> list[str]:
+        """The grants among them that it does not have; scopes of other types are no grants."""
+        return [] if type_ != SERVICE or self.is_admin else [scope for scope in scopes if scope not in self.grants]
 
 
 def caller_of(token: Token) -> Caller:

@@ -176,7 +176,7 @@ class Tokens:
                 return amended
 
     def recover(self, token: Token) -> str | None:
-        """The text of a recoverable token, for callers that may see it."""
+        """The text of a recoverable token, for callers that may see it: see `Caller.may_see_text`."""
         return self.sealer.open(token.sealed, "recoverable", token.id) if token.sealed else None
 
     def _amended(self, seen: Token, change: Change) -> tuple[int | None, tuple[str, ...], Words]:

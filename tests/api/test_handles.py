@@ -150,6 +150,25 @@ async def test_the_text_of_a_recoverable_token_is_in_lists_and_of_no_other(shop:
     assert "token" not in await shop.look(recoverable["id"])
 
 
+async def test_a_text_is_shown_only_to_who_could_issue_such_a_token(admin: Caller, shop: Caller) -> None:
+    tenant, more = shop.tenant, ["tokens:read", "events:read"]
+    session = await shop.issue("ann", recoverable=True)
+    service = await shop.issue("app", recoverable=True, type="service", scopes=more)
+    callers = {
+        "reads": await admin.caller("tokens:read", "tokens:use", tenant=tenant),
+        "issues": await admin.caller("tokens:read", "tokens:issue", tenant=tenant),
+        "issues such": await admin.caller(*more, "tokens:issue", tenant=tenant),
+    }
+
+    lists = {name: (await caller.ok("GET", "/v1/tokens"))["items"] for name, caller in callers.items()}
+    lists["admin"] = (await admin.ok("GET", "/v1/tokens", tenant=tenant))["items"]
+
+    shown = {name: {item["id"] for item in items if "token" in item} for name, items in lists.items()}
+    both = {session["id"], service["id"]}
+    assert shown == {"reads": set(), "issues": {session["id"]}, "issues such": both, "admin": both}
+    assert all(both <= {item["id"] for item in items} for items in lists.values())
+
+
 async def test_counts_are_kept_by_state_and_type(shop: Caller) -> None:
     owner = fresh("owner")
     tokens = [await shop.issue(owner) for _ in range(3)] + [await shop.issue(owner, type="device")]
