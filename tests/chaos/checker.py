@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from tests.chaos.clock import Clock
-from tests.chaos.history import FINAL, History, Operation
+from tests.chaos.history import FINAL, UNREACHABLE, History, Operation
 from tests.chaos.story import Story, Violation
 
 TIMEOUT_S = 1.0  # of the store, as scenarios set it
@@ -21,13 +21,13 @@ class Rules(msgspec.Struct, frozen=True):
     """What else may be.
 
     limit_s: what a request may take.  silent: whether some get no answer (the service was killed).
-    undone: between these moments the store could not write down what it acknowledged.
+    undone: between such moments the store could not yet have written down what it acknowledged.
     evictions: whether the store may have evicted tokens.
     """
 
     limit_s: float = TIMEOUT_S + MARGIN_S
     silent: bool = False
-    undone: tuple[float, float] | None = None
+    undone: tuple[tuple[float, float], ...] = ()
     evictions: bool = False
 
 
@@ -67,7 +67,7 @@ def _by_token(operations: Sequence[Operation]) -> "defaultdict[str, list[Operati
 
 def _as_known(operation: Operation, rules: Rules) -> Operation:
     """What was acknowledged while it could not be written down may be undone."""
-    if rules.undone is None or not rules.undone[0] <= operation.ended <= rules.undone[1]:
+    if not any(first <= operation.ended <= last for first, last in rules.undone):
         return operation
     return msgspec.structs.replace(operation, status=0, code="", state="", deadline_ms=None)
 
@@ -76,12 +76,20 @@ def _answers(operation: Operation, rules: Rules) -> Iterator[Violation]:
     about, what = operation.subject or operation.made, f"{operation.verb}: {operation.status} {operation.code}"
     if operation.waited > rules.limit_s:
         yield Violation("answered too late", about, f"{what} after {operation.waited:.2f} s")
+    if _mistaken(operation):
+        yield Violation("another's answer", about, f"{what} about {operation.told} of {operation.told_owner}")
     if operation.status == 0 and not rules.silent:
         yield Violation("not answered", about, what)
     elif operation.outcome == "perhaps" and operation.status not in (0, 503):
         yield Violation("failed, but not as unavailable", about, what)
-    elif operation.outcome == "refused" and operation.code not in (*FINAL, "unknown"):
+    elif operation.outcome == "refused" and operation.code not in (*FINAL, "unknown", UNREACHABLE):
         yield Violation("refused for no reason", about, what)
+
+
+def _mistaken(one: Operation) -> bool:
+    """Whether the answer is about another token than the one that was presented, or another owner's."""
+    another = one.told not in ("", one.subject) and not one.made
+    return another or one.told_owner not in ("", one.owner)
 
 
 def _nobodys(history: History) -> Iterator[Violation]:

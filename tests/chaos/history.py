@@ -10,6 +10,7 @@ from typing import Any, Literal
 import msgspec
 
 FINAL = ("expired", "revoked", "consumed")
+UNREACHABLE = "unreachable"  # the request was not even sent
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="line", tag=str.lower):
@@ -28,6 +29,8 @@ class Operation(Line, frozen=True):
     subject: str = ""  # the token that was presented
     owner: str = ""
     made: str = ""  # the token that was issued, or the successor
+    told: str = ""  # the token that the answer says it is about, and its owner
+    told_owner: str = ""
     state: str = ""  # as the answer shows it
     deadline_ms: int | None = None  # as the answer shows it: of `made`, else of the subject
     overlap_ms: int = 0
@@ -37,6 +40,8 @@ class Operation(Line, frozen=True):
     @property
     def outcome(self) -> Literal["done", "refused", "perhaps"]:
         """Without an answer, and after a failure, it may have taken effect or not; or it may do so later."""
+        if self.code == UNREACHABLE:
+            return "refused"
         if 200 <= self.status < 300:
             return "done"
         return "perhaps" if self.status == 0 or self.status >= 500 else "refused"

@@ -179,7 +179,7 @@ class Proxy:
     def __init__(self, store: Server) -> None:
         self._store = store
         self._fault = Fault()
-        self._ways: set[asyncio.Task[None]] = set()
+        self._ways: dict[asyncio.Task[None], Wire] = {}
         self._door: asyncio.Server
         self.url = ""
 
@@ -190,9 +190,11 @@ class Proxy:
 
     async def __aexit__(self, *_: object) -> None:
         self._door.close()
-        for way in self._ways:
+        ways = dict(self._ways)
+        for way, wire in ways.items():
+            wire.cut()
             way.cancel()
-        await asyncio.gather(*self._ways, return_exceptions=True)
+        await asyncio.gather(*ways, return_exceptions=True)
 
     @contextlib.contextmanager
     def under(self, fault: Fault) -> Iterator[Fault]:
@@ -210,10 +212,10 @@ class Proxy:
             writer.close()
             return
         wire = Wire(writer, store)
-        ways = [asyncio.ensure_future(way) for way in (self._there(reader, wire), self._back(replies, wire))]
-        self._ways.update(ways)
-        for way in ways:
-            way.add_done_callback(self._ways.discard)
+        for way in (self._there(reader, wire), self._back(replies, wire)):
+            task = asyncio.ensure_future(way)
+            self._ways[task] = wire
+            task.add_done_callback(self._ways.pop)
 
     def _connect(self) -> "asyncio.Future[tuple[asyncio.StreamReader, asyncio.StreamWriter]]":
         opening = (
@@ -226,7 +228,8 @@ class Proxy:
     async def _there(self, reader: asyncio.StreamReader, wire: Wire) -> None:
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
             while True:
-                await self._fault.request(wire, await _command(reader))
+                command = await _command(reader)
+                await self._fault.request(wire, command)
         wire.cut()
 
     async def _back(self, replies: asyncio.StreamReader, wire: Wire) -> None:

@@ -19,8 +19,9 @@ from tests.chaos.history import History, Mark
 from tests.chaos.proxy import Proxy
 from tests.chaos.story import Violation
 from tests.chaos.traffic import Traffic, enough
-from tests.servers import Server, Service, wait_until
+from tests.servers import Server, Service, binaries, wait_until
 
+REDIS = binaries().get("redis", binaries()["valkey"])
 BUSY = 10  # successes of each verb
 BUSY_S = 30.0
 TOLD = 20  # violations that are shown
@@ -99,7 +100,7 @@ def chaos(room: Path, seed: int) -> Chaos:
         rules: Rules | None = None, **settings: object,
     ) -> AsyncIterator[Run]:  # fmt: skip
         started = time.monotonic()
-        run = Run(store or Server(), room, rules or Rules())
+        run = Run(store or Server(REDIS), room, rules or Rules())
         violations: list[Violation] | None = None
         try:
             async with _set_up(run, proxied=proxied, settings=settings):

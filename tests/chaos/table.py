@@ -14,6 +14,7 @@ class Row(msgspec.Struct, frozen=True):
 
 STARTED = time.monotonic()
 ROWS: list[Row] = []  # of this process, in the order in which the scenarios ended
+NOTES: list[str] = []  # a line each, below the table
 
 
 def text() -> str:
@@ -22,7 +23,7 @@ def text() -> str:
     widths = [max(len(row[column]) for row in cells) for column in range(4)]
     lines = ["| " + " | ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) + " |" for row in cells]
     rule = "|:" + "-" * (widths[0] + 1) + "|" + "|".join("-" * (width + 1) + ":" for width in widths[1:]) + "|"
-    return "\n".join([lines[0], rule, *lines[1:]])
+    return "\n".join([lines[0], rule, *lines[1:], *[f"- {note}" for note in NOTES]])
 
 
 def _cells(row: Row) -> tuple[str, str, str, str]:

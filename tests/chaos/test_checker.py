@@ -109,6 +109,9 @@ def test_what_is_in_order_is_left_alone(lines: list[AnyLine]) -> None:
         ("evicted", [*without(ENDS, EXPIRED), replace(EXPIRED, ended_by="evicted")]),
         ("tokens that nobody asked for", [*LIVES, replace(ALIVE, id="x"), *told("issued", id_="x")]),
         ("answered too late", [*LIVES, live("peek", 2, waited=2.6)]),
+        ("another's answer", [*LIVES, live("use", 3, told="x", told_owner="ann")]),
+        ("another's answer", [*LIVES, live("peek", 3, told="t", told_owner="bob")]),
+        ("another's answer", [*LIVES, replace(refused("use", 3, "unknown"), told="x")]),
         ("not answered", [*LIVES, asked("use", 3, 0)]),
         ("failed, but not as unavailable", [*LIVES, asked("use", 3, 500, code="internal")]),
         ("refused for no reason", [*LIVES, asked("use", 3, 401, code="caller unknown")]),
@@ -135,7 +138,7 @@ def test_a_request_that_failed_may_have_taken_effect_or_not(lines: list[AnyLine]
 
 
 def test_what_the_store_could_not_write_down_may_be_undone() -> None:
-    undone = Rules(undone=(3.5, 4.5))
+    undone = Rules(undone=((3.5, 4.5),))
     lines = [*LIVES, REVOKED, peeked(6)]
 
     assert found(lines, undone) == set()

@@ -11,11 +11,12 @@ import aiohttp
 import msgspec
 
 from tests.api.calls import ADMIN
-from tests.chaos.history import FINAL, History, Operation
+from tests.chaos.history import FINAL, UNREACHABLE, History, Operation
 from tests.races.test_traffic import Lag
 
 USERS = 16
 REST_S = 0.02  # at most, between two requests of one user
+FAILED_REST_S = 0.05  # before it tries again
 WAIT_S = 30.0  # a request that takes as long has no answer
 OWNERS = 40
 SHORT_MS, LONG_MS = (150, 1_500), 600_000
@@ -82,8 +83,8 @@ class Traffic:
             while not self._stopping.is_set():
                 [kind] = dice.choices([*self._mix], [*self._mix.values()])
                 operation = await self._one(http, dice, kind)
-                failed = operation is not None and operation.outcome == "perhaps"
-                await asyncio.sleep(REST_S if failed else dice.uniform(0, REST_S))
+                failed = operation is not None and operation.status in (0, 503)
+                await asyncio.sleep(FAILED_REST_S if failed else dice.uniform(0, REST_S))
 
     async def _one(self, http: aiohttp.ClientSession, dice: random.Random, kind: str) -> Operation | None:
         owner = f"owner-{dice.randrange(OWNERS)}"
@@ -117,12 +118,12 @@ class Traffic:
         began, late = time.monotonic(), self._lag.total
         status, said = await _answer(http, self._url + path, body)
         ended = time.monotonic()
-        made = said.get("id", "") if verb in ("issue", "rotate") and status == 201 else ""
         operation = Operation(
-            verb=verb, began=began, ended=ended, waited=max(0.0, ended - began - (self._lag.total - late)),
-            status=status, code=_code(status, said), subject=token.id if token else "", owner=owner, made=made,
-            state=said.get("state", ""), deadline_ms=said.get("expires_at_ms"), overlap_ms=overlap_ms, most=most,
-            more=bool(said.get("more")),
+            verb=verb, subject=token.id if token else "", owner=owner, overlap_ms=overlap_ms, most=most,
+            began=began, ended=ended, waited=max(0.0, ended - began - (self._lag.total - late)),
+            status=status, code=_code(status, said), made=said.get("id", "") if status == 201 else "",
+            told=said.get("id", ""), told_owner=said.get("owner", ""), state=said.get("state", ""),
+            deadline_ms=said.get("expires_at_ms"), more=bool(said.get("more")),
         )  # fmt: skip
         self._history.add(operation)
         self._learn(operation, token, said.get("token"))
@@ -143,12 +144,14 @@ async def _answer(http: aiohttp.ClientSession, url: str, body: Any) -> tuple[int
         async with http.post(url, data=msgspec.json.encode(body)) as got:
             said = await got.read()
             return got.status, msgspec.json.decode(said) if said else {}
+    except aiohttp.ClientConnectorError:
+        return 0, {"code": UNREACHABLE}
     except (aiohttp.ClientError, OSError, TimeoutError, msgspec.DecodeError):
         return 0, {}
 
 
 def _code(status: int, said: dict[str, Any]) -> str:
-    code = str(said.get("code", "")) if status >= 400 else ""
+    code = "" if 200 <= status < 300 else str(said.get("code", ""))
     return f"caller {code}" if said.get("field") == "Authorization" else code
 
 
