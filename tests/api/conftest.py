@@ -7,19 +7,12 @@ own (`shop` is of a fresh tenant in every test).
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
-import redis
 
-from tests import leaks
 from tests.api.calls import ADMIN, GRANTS, KEYS, Caller, calling
 from tests.servers import Server, Service
+from tests.stores import store
 
-
-@pytest.fixture(scope="session")
-def store() -> Iterator[Server]:
-    with Server() as running:
-        yield running
-        with redis.Redis.from_url(running.url) as connection:
-            leaks.check(connection)
+__all__ = ["store"]
 
 
 @pytest.fixture(scope="session")

@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 
 from service import __version__
-from tests.deploy.conftest import get
 from tests.deploy.reading import DOCKERFILE, image_environment, stages, steps
 from tests.deploy.tools import LONG_S, tool
+from tests.deploy.worked import get
 from tests.servers import ROOT, Child, Service, free_port
 
 pytestmark = pytest.mark.timeout(600)  # all packages are installed anew

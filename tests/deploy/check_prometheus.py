@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import yaml  # type: ignore[import-untyped]  # as in reading.py
 
-from tests.deploy.conftest import ADMIN, KEYS, post, scrape, work
 from tests.deploy.reading import ALERTS, DEPLOY, alerts, panel_queries, whole
 from tests.deploy.tools import TOOLS, tool
+from tests.deploy.worked import ADMIN, on, post, scrape, work
 from tests.servers import Child, Server, Service, free_port
 
 WAIT_S = 60.0  # for two scrapes and an evaluation, on a busy machine
@@ -70,7 +70,7 @@ def own_store() -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def own_service(own_store: Server) -> Iterator[Service]:
-    with Service(redis_url=own_store.url, signing_keys=KEYS, admin_token=ADMIN, ops_port=free_port()) as running:
+    with on(own_store) as running:
         yield running
 
 

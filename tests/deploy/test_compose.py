@@ -9,8 +9,8 @@ import redis
 
 from service.settings import load
 from tests.deploy.composed import ComposedService, ComposedStore, services
-from tests.deploy.conftest import get, post
 from tests.deploy.reading import DEPLOY, whole
+from tests.deploy.worked import get, post
 
 MADE_FOR = "tokenlife-redis:6379"
 

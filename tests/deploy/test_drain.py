@@ -6,8 +6,8 @@ import time
 import aiohttp
 
 from service.settings import Settings
-from tests.deploy.conftest import ADMIN, KEYS
 from tests.deploy.test_manifests import needed_s
+from tests.deploy.worked import ADMIN, KEYS
 from tests.servers import Server, Service, free_port, wait_until
 
 GIVEN = Settings(ops_port=free_port(), drain_ms=700, grace_ms=500)

@@ -12,7 +12,7 @@ import pytest
 
 from service.core.errors import Malformed
 from service.core.text import Texts
-from tests.deploy.conftest import ADMIN, post
+from tests.deploy.worked import ADMIN, post
 from tests.servers import Server, Service, wait_until
 
 OLD, NEW, UNFIT = "the-older-signing-key", "the-newer-signing-key", "too-short"

@@ -6,9 +6,7 @@ from typing import Any
 
 import aiohttp
 import pytest
-import redis
 
-from tests import leaks
 from tests.backends import Real
 from tests.servers import Server, Service
 from tests.world import ADMIN, SIGNING_KEYS, World
@@ -27,14 +25,6 @@ def outage(store: Server) -> Iterator[None]:
         yield
     finally:
         store.resume()
-
-
-@pytest.fixture(scope="session")
-def store() -> Iterator[Server]:
-    with Server() as running:
-        yield running
-        with redis.Redis.from_url(running.url) as connection:
-            leaks.check(connection)
 
 
 @pytest.fixture(scope="session")

@@ -3,20 +3,13 @@
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
-import redis
 
-from tests import leaks
 from tests.api.calls import ADMIN, KEYS, Caller, calling
 from tests.logs.reading import Log
 from tests.servers import Server, Service
+from tests.stores import store
 
-
-@pytest.fixture(scope="session")
-def store() -> Iterator[Server]:
-    with Server() as running:
-        yield running
-        with redis.Redis.from_url(running.url) as connection:
-            leaks.check(connection)
+__all__ = ["store"]
 
 
 @pytest.fixture(scope="session")

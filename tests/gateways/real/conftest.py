@@ -8,8 +8,9 @@ import pytest
 from tests.gateways.real.client import Client
 from tests.gateways.real.programs import APPLICATION, GRPC, KINDS, TOKENLIFE, Gateway, Upstream
 from tests.gateways.real.test_latency import FOUND, REQUESTS
-from tests.gateways.running import backend, service_on, store, world
+from tests.gateways.running import backend, service_on, world
 from tests.servers import Server, Service, free_port
+from tests.stores import store
 
 __all__ = ["backend", "store", "world"]
 
