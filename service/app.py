@@ -31,7 +31,7 @@ from service.core.token import ACTIVE, SERVICE, Draft, Words
 from service.facades import onespan, sarus, taler, wepay
 from service.metrics import Metrics
 from service.settings import Settings, signing_keys
-from service.store.connect import WrongStore, agree_on_partitions, allow_oom, client
+from service.store.connect import WrongStore, client, look
 from service.store.evictions import Evictions
 from service.store.feed import BLOCK_MS, RedisFeed
 from service.store.link import Link
@@ -75,11 +75,11 @@ class Service:
         self.metrics = Metrics(start.metrics, start.place)
         self.lines, self.spans = lines.configured(), tracing.spans()
         timeout_s = settings.store_timeout_ms / 1000
-        self.redis = client(start.store_url, timeout_s)
+        nodes = client(start.store_url, timeout_s)
         blocking = client(start.store_url, timeout_s + BLOCK_MS / 1000)
-        scripts = Scripts(self.redis, settings.retention_ms, settings.events_kept)
+        scripts = Scripts(settings.retention_ms, settings.events_kept, many=nodes.many)
         changed = self.lines.transition if self.lines else None
-        self.link = Link(self.redis, scripts, timeout_s, self.metrics, changed)
+        self.link = Link(nodes, scripts, timeout_s, self.metrics, changed)
         self.store = RedisStore(self.link, settings.partitions, events_used=settings.events_used)
         store = self.spans.around(self.store) if self.spans else self.store
         self.feed = RedisFeed(self.link, blocking, settings.partitions)
@@ -148,8 +148,7 @@ class Service:
         return True
 
     async def _look_at_store(self) -> None:
-        await agree_on_partitions(self.link, self.settings.partitions)
-        self.link.scripts.say_allow_oom(allowed=await allow_oom(self.link))
+        await look(self.link, self.settings.partitions)
         await self._ensure_admin()
 
     async def sweep(self) -> dict[str, int]:

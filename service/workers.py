@@ -233,4 +233,5 @@ def _banner(settings: Settings, doors: Doors, embedded: Embedded | None, made: b
 
 def _without_secrets(url: str) -> str:
     parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    # An option may be a password too.
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()

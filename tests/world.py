@@ -56,7 +56,7 @@ class World:
         self._last: list[Callable[[], Awaitable[Any]]] = []
         self.tokens, self.store, self.link = self.service.tokens, self.service.store, self.service.link
         self.lists, self.feed, self.shelf = self.service.lists, self.service.feed, self.service.shelf
-        self.texts, self.redis = self.service.texts, self.service.redis
+        self.texts, self.redis = self.service.texts, backend.raw(self.link.nodes)
         self.replays, self.accounts = Replays(self.shelf, self.tokens), Accounts(self.shelf)
         self.accounts._hasher = CHEAP
 
@@ -70,6 +70,7 @@ class World:
             await call()
         await self.feed.close()
         await self.store.close()
+        await self.redis.aclose()
         await self.link.close()
 
     def on_close(self, call: Callable[..., Awaitable[Any]], *words: Any) -> None:
@@ -119,7 +120,7 @@ class World:
     async def now(self) -> int:
         """The store's clock, ms."""
         seconds, micros = await self.redis.time()
-        return seconds * 1000 + micros // 1000
+        return int(seconds * 1000 + micros // 1000)
 
     async def states(self, *tokens: Which) -> list[str]:
         caller = await self.caller("tokens:read", "admin")

@@ -30,7 +30,7 @@ Pause = Annotated[int, whole(0, 600_000)]
 YesNo = Annotated[bool, Meta(title="true or false")]
 Text = Annotated[str, shaped(".+", "some text")]
 Bearer = Annotated[str, shaped("[!-~]{20,}", "at least 20 printable ASCII characters without spaces")]
-Schemes = r"(rediss?|unix|redis\+sentinel|redis\+cluster)://.+"
+Schemes = r"(unix|rediss?(\+sentinel|\+cluster)?)://.+"
 RedisUrl = Annotated[str, shaped(Schemes, "a URL of redis, rediss, unix, redis+sentinel or redis+cluster")]
 HttpUrl = Annotated[str, shaped("https?://.+", "an http or https URL")]
 Cookie = Annotated[str, shaped(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", "a cookie name: letters, digits, !#$%&'*+.^_`|~-")]

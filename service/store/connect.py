@@ -1,6 +1,7 @@
-"""From a URL to a link, after a look at what stands at its other end."""
+"""From a URL to the nodes that it means, after a look at what stands there."""
 
 import logging
+from typing import Any
 
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
@@ -9,35 +10,57 @@ from redis.maint_notifications import MaintNotificationsConfig
 
 from service.core.errors import Unavailable
 from service.store import keys
+from service.store.cluster import Cluster
 from service.store.link import Link
+from service.store.nodes import CLUSTERED, Nodes, One
+from service.store.sentinel import Led
+from service.store.urls import Address, WrongStore, read, wrong
+
+__all__ = ["WrongStore", "agree_on_partitions", "allow_oom", "client", "look", "version"]
 
 OLDEST = (6, 2)
-TRANSIENT = {"timeout", "TimeoutError", "ConnectionError", "BusyLoadingError", "ConnectionRefusedError"}
-CONNECTIONS = 32  # more only wait for each other: the store runs one script at a time
+TRANSIENT = {
+    "timeout", "TimeoutError", "ConnectionError", "BusyLoadingError", "ConnectionRefusedError", "MasterNotFoundError",
+    "ClusterDownError",
+}  # fmt: skip
+CONNECTIONS = 32  # to a node; more only wait for each other: it runs one script at a time
 
 log = logging.getLogger("service.store")
 
 
-class WrongStore(Exception):
-    """What answers is not a store that the service can run on; the message says why."""
-
-
-def client(url: str, timeout_s: float) -> Redis:
-    """redis-py with its defaults turned into those of a request path: see the comments."""
-    scheme = url.partition(":")[0]
-    if "+" in scheme:
-        raise WrongStore(f"TOKENLIFE_REDIS_URL: {scheme}:// is not served yet; give the URL of one Redis or Valkey.")
-    pool = BlockingConnectionPool.from_url(
-        url,
-        max_connections=CONNECTIONS,  # the default pool raises once it is full; this one makes the caller wait
-        timeout=timeout_s,
-        socket_timeout=timeout_s,
-        socket_connect_timeout=timeout_s,
-        retry=Retry(NoBackoff(), 0),  # ten by default: a frozen store held one call for 60 s
+def client(url: str, timeout_s: float) -> Nodes:
+    """redis-py with its defaults turned into those of a request path: see the comments.  Raises `WrongStore`."""
+    where = read(url)
+    path: dict[str, Any] = {
+        "socket_timeout": timeout_s,
+        "socket_connect_timeout": timeout_s,
+        "retry": Retry(NoBackoff(), 0),  # ten by default: a frozen store held one call for 60 s
         # While they are on, the guard against data left on a connection is off.
-        maint_notifications_config=MaintNotificationsConfig(enabled=False),
-    )
-    return Redis.from_pool(pool)  # a pool that is handed over otherwise stays open when the client closes
+        "maint_notifications_config": MaintNotificationsConfig(enabled=False),
+    }
+    # The default pool raises once it is full; this one makes the caller wait.
+    pool = {"max_connections": CONNECTIONS, "timeout": timeout_s}
+
+    def one(*address: Address) -> Redis:
+        options = path | pool | where.options | (address[0]._asdict() if address else {})
+        # A pool that is handed over otherwise stays open when the client closes.
+        return Redis.from_pool(BlockingConnectionPool(**options))
+
+    first = one(*where.seats[:1])
+    try:
+        first.connection_pool.make_connection()  # type: ignore[no-untyped-call]
+    except TypeError as error:  # else it would be heard of at the first call
+        raise wrong(f"the option {str(error).rpartition(' ')[2]} is not known") from None
+    if where.kind == "cluster":
+        return Cluster(where.seats, one, timeout_s)
+    return Led(where, pool, path, timeout_s) if where.kind else One(first, timeout_s)
+
+
+async def look(link: Link, partitions: int) -> None:
+    """What must be known before the first script runs.  Raises `WrongStore`, or `Unavailable` when nothing answers."""
+    allowed = await allow_oom(link)
+    await agree_on_partitions(link, partitions)
+    link.scripts.say_allow_oom(allowed=allowed)
 
 
 async def agree_on_partitions(link: Link, wanted: int) -> None:
@@ -47,7 +70,7 @@ async def agree_on_partitions(link: Link, wanted: int) -> None:
     """
     fixed = await _partitions(link)
     if not fixed:  # a full store refuses even to be told again what it holds
-        await link.within(link.redis.set(keys.PARTITIONS, wanted, nx=True))
+        await link.at(keys.PARTITIONS, lambda redis: redis.set(keys.PARTITIONS, wanted, nx=True))
         fixed = await _partitions(link)
     if fixed != wanted:
         raise WrongStore(
@@ -57,14 +80,22 @@ async def agree_on_partitions(link: Link, wanted: int) -> None:
 
 
 async def _partitions(link: Link) -> int:
-    return int(await link.within(link.redis.get(keys.PARTITIONS)) or 0)
+    return int(await link.at(keys.PARTITIONS, lambda redis: redis.get(keys.PARTITIONS)) or 0)
 
 
 async def allow_oom(link: Link) -> bool:
-    """Looks at the store's version and eviction policy; whether scripts may say that they run on a full store."""
+    """Looks at each node's kind, version and eviction policy; whether scripts may say that they run on a full store.
+
+    Raises `WrongStore`, or `Unavailable` when nothing answers.
+    """
+    await link.within(link.nodes.find(keys.PARTITIONS))
+    return all([await _allows_oom(link, node.redis) for node in await link.within(link.nodes.each())])
+
+
+async def _allows_oom(link: Link, redis: Redis) -> bool:
     try:
-        info = await link.within(link.redis.info("server"))
-        config = await link.within(link.redis.config_get("maxmemory-policy"))
+        info = await link.within(redis.info("server"))
+        config = await link.within(redis.config_get("maxmemory-policy"))
     except Unavailable as error:
         if error.reason in TRANSIENT:
             raise
@@ -75,6 +106,9 @@ async def allow_oom(link: Link) -> bool:
             "the store may evict live tokens: maxmemory-policy is %s; set it to noeviction", policy,
             extra={"maxmemory_policy": policy},
         )  # fmt: skip
+    # Valkey's word for it, then Redis'.
+    if info.get("server_mode", info.get("redis_mode")) == "cluster" and not link.nodes.many:
+        raise wrong(CLUSTERED)
     return version(info["redis_version"]) >= (7, 0)
 
 

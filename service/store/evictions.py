@@ -35,8 +35,8 @@ class Evictions:
 
     async def number(self) -> int:
         """How many keys the store has evicted since it started."""
-        told = await self._link.within(self._link.redis.info("stats"))
-        return int(told["evicted_keys"])
+        nodes = await self._link.within(self._link.nodes.each())
+        return sum([int((await self._link.within(node.redis.info("stats")))["evicted_keys"]) for node in nodes])
 
     async def find(self, stopping: asyncio.Event) -> int:
         """Looks at all tokens once, a part at a time; how many of them it made due."""

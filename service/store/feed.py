@@ -7,7 +7,7 @@ nothing of what comes.
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Sequence
 from typing import Any
 
 from redis.asyncio import Redis
@@ -18,8 +18,10 @@ from service.core.text import dashed
 from service.store import keys, record
 from service.store.link import FAILURES, Link
 from service.store.news import CHUNK, Ear, Ears, Heard, Ring
+from service.store.nodes import Nodes
 
 BLOCK_MS = 1_000  # the longest wait of the reader before it looks whether anybody still follows
+POLL_S = 0.05  # between two looks on a cluster, where no call can wait for the streams of more than one partition
 PAUSE_S = 0.5  # between tries while the store is away
 NOBODY = record.decode("", b"revoked 0 0 0 0 - - - - - - - -\n\n{}", 0)
 
@@ -27,9 +29,9 @@ log = logging.getLogger("service.store")
 
 
 class RedisFeed:
-    """Implements `service.core.events.Feed`.  `blocking` is a client whose timeout is longer than BLOCK_MS."""
+    """Implements `service.core.events.Feed`.  `blocking` are nodes whose timeout is longer than BLOCK_MS."""
 
-    def __init__(self, link: Link, blocking: Redis, partitions: int) -> None:
+    def __init__(self, link: Link, blocking: Nodes, partitions: int) -> None:
         self.partitions = partitions
         self._link, self._blocking = link, blocking
         self._streams = [keys.events(partition) for partition in range(partitions)]
@@ -94,7 +96,7 @@ class RedisFeed:
         self._ears.wake_all()
         if self._reader is not None:
             await asyncio.wait({self._reader})
-        await self._blocking.aclose()
+        await self._blocking.close()
 
     async def _fresh(self, ear: Ear) -> list[Heard]:
         """What it has not looked at: from the ring if that has all of it, else from the store."""
@@ -114,7 +116,7 @@ class RedisFeed:
                 if self._ring is None:
                     self._ring = Ring(Places(tuple(await self._ends())))
                     self._ears.wake_all()
-                await self._block(self._ring)
+                await (self._poll if self._blocking.many else self._block)(self._ring)
             except Exception as error:  # whatever it was: had it ended, all streams would be silent
                 if not isinstance(error, (*FAILURES, Unavailable)):
                     log.exception("the reader of the events met a fault of ours")
@@ -125,7 +127,8 @@ class RedisFeed:
         places: dict[Any, Any] = {
             name: f"{ms}-{seq}" for name, (ms, seq) in zip(self._streams, ring.end.each, strict=True)
         }
-        answer: Any = await self._blocking.xread(places, count=CHUNK, block=BLOCK_MS)
+        [node] = await self._blocking.each()
+        answer: Any = await node.redis.xread(places, count=CHUNK, block=BLOCK_MS)
         events = []
         for name, rows in answer.items() if isinstance(answer, dict) else answer or ():
             partition = self._streams.index(name.decode())
@@ -134,17 +137,32 @@ class RedisFeed:
             events += [_event(partition, entry) for entry in entries]
         await self._ears.tell(ring, events)
 
+    async def _poll(self, ring: Ring) -> None:
+        rows = await self._each("xrange", [(f"({ms}-{seq}", "+", CHUNK) for ms, seq in ring.end.each])
+        await self._ears.tell(ring, [_event(partition, entry) for partition, row in enumerate(rows) for entry in row])
+        if not any(rows):
+            await asyncio.sleep(POLL_S)
+
     async def _ends(self) -> list[Position]:
         """The last entry of each stream; START where there is none."""
         rows = await self._each("xrevrange", [("+", "-", 1)] * self.partitions)
         return [_position(row[0][0]) if row else START for row in rows]
 
     async def _each(self, command: str, arguments: Sequence[tuple[Any, ...]]) -> list[Any]:
-        """One command on every stream, in one round trip."""
-        pipeline = self._link.redis.pipeline(transaction=False)
-        for stream, args in zip(self._streams, arguments, strict=True):
-            getattr(pipeline, command)(stream, *args)
-        return await self._link.within(pipeline.execute())
+        """One command on every stream, in one round trip; on a cluster in one a partition, all in flight together."""
+        asked = list(zip(self._streams, arguments, strict=True))
+        if not self._link.nodes.many:
+            return await self._asked(command, asked)
+        return [row for [row] in await asyncio.gather(*[self._asked(command, [one]) for one in asked])]
+
+    async def _asked(self, command: str, asked: Sequence[tuple[str, tuple[Any, ...]]]) -> list[Any]:
+        def call(redis: Redis) -> Awaitable[list[Any]]:
+            pipeline = redis.pipeline(transaction=False)
+            for stream, args in asked:
+                getattr(pipeline, command)(stream, *args)
+            return pipeline.execute()
+
+        return await self._link.at(asked[0][0], call)
 
 
 def _position(entry_id: bytes) -> Position:

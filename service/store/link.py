@@ -7,16 +7,26 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 from redis.asyncio import Redis
-from redis.exceptions import ReadOnlyError, RedisError, ResponseError
+from redis.exceptions import (
+    AskError,
+    ClusterDownError,
+    MasterDownError,
+    MovedError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+    TryAgainError,
+)
 
 from service.core.errors import Unavailable
 from service.core.text import dashed
 from service.core.watch import SILENT, Watch, failed
-from service.store.lane import Lane
+from service.store.nodes import Node, Nodes
 from service.store.scripts import Scripts
 
 T = TypeVar("T")
 Changed = Callable[[str, str, int | None], None]  # a transition: kind, handle, and of an expiry how late (ms)
+PASSING = (AskError, ClusterDownError, MasterDownError, MovedError, ReadOnlyError, TryAgainError)  # while things move
 
 # RuntimeError: uvloop, of a connection that was closed a moment ago; plain asyncio and redis-py do not know it.
 FAILURES = (RedisError, OSError, TimeoutError, RuntimeError)
@@ -34,17 +44,17 @@ class Link:
     """timeout_s bounds what a caller waits; the client's own timeouts end the call itself."""
 
     def __init__(
-        self, redis: Redis, scripts: Scripts, timeout_s: float, watch: Watch = SILENT, changed: Changed | None = None
+        self, nodes: Nodes, scripts: Scripts, timeout_s: float, watch: Watch = SILENT, changed: Changed | None = None
     ) -> None:
-        self.redis, self.scripts, self.timeout_s, self.watch = redis, scripts, timeout_s, watch
+        self.nodes, self.scripts, self.timeout_s, self.watch = nodes, scripts, timeout_s, watch
         self._changed = changed
-        self.lane = Lane(redis, timeout_s)
         self._under_way: set[asyncio.Task[Any]] = set()
 
     async def run(self, verb: str, key: str | list[str], *args: Any) -> Any:
-        """One script call."""
+        """One script call.  On a cluster its keys are of one partition."""
         started = time.perf_counter()
-        answer, made = await self.within(self.scripts(verb, key, *args))
+        first = key if isinstance(key, str) else key[0]
+        answer, made = await self.at(first, lambda redis: self.scripts(redis, verb, key, *args))
         self.watch.call(verb, time.perf_counter() - started)
         if made and self._changed is not None:
             self._tell(made, self._changed)
@@ -53,17 +63,43 @@ class Link:
     def run_shared(self, verb: str, key: str, *args: Any) -> Awaitable[Any]:
         """The same on a connection of its own, for the calls that many share: the pool would cost more than the call.
         It is written before this returns.  Who waits for it has a deadline of his own."""
-        return self._shared(verb, time.perf_counter(), self.scripts.in_lane(self.lane, verb, key, *args))
+        call = self._at(key, lambda node: self.scripts.in_lane(node.lane, verb, key, *args))
+        return self._shared(verb, time.perf_counter(), call)
 
     async def _shared(self, verb: str, started: float, call: Awaitable[Any]) -> Any:
         try:
             answer, made = await call
         except FAILURES as error:
-            raise await self._unavailable(error) from None
+            raise self._unavailable(error) from None
         self.watch.call(verb, time.perf_counter() - started)
         if made and self._changed is not None:
             self._tell(made, self._changed)
         return answer
+
+    async def at(self, key: str, call: Callable[[Redis], Awaitable[T]]) -> T:
+        """What is no script, where the key lives."""
+        return await self.within(self._at(key, lambda node: call(node.redis)))
+
+    def _at(self, key: str, call: Callable[[Node], Awaitable[T]]) -> Awaitable[T]:
+        """The call is made before this returns, unless it has to be found out where."""
+        node = self.nodes.of(key)
+        return self._followed(key, call, node, None if node is None else call(node))
+
+    async def _followed(
+        self, key: str, call: Callable[[Node], Awaitable[T]], node: Node | None, made: Awaitable[T] | None
+    ) -> T:
+        if node is None or made is None:
+            node = await self.nodes.find(key)
+            made = call(node)
+        try:
+            try:
+                return await made
+            except MovedError as error:  # it did not run
+                node = self.nodes.moved(error)
+                return await call(node)
+        except FAILURES as error:
+            await self.nodes.failed(node, error)
+            raise
 
     async def run_each(self, verb: str, calls: Sequence[tuple[str, tuple[Any, ...]]]) -> list[Any]:
         """One script on many partitions, all in flight together."""
@@ -84,12 +120,12 @@ class Link:
         try:
             return task.result()
         except FAILURES as error:
-            raise await self._unavailable(error) from None
+            raise self._unavailable(error) from None
 
     async def answers(self) -> bool:
-        """Whether the store is there."""
+        """Whether the store is there, all of it."""
         try:
-            await self.within(self.redis.ping())
+            await self.within(self._ping())
         except Unavailable:
             return False
         return True
@@ -97,8 +133,11 @@ class Link:
     async def close(self) -> None:
         if self._under_way:
             await asyncio.wait(self._under_way)
-        await self.lane.close()
-        await self.redis.aclose()
+        await self.nodes.close()
+
+    async def _ping(self) -> None:
+        for node in await self.nodes.each():
+            await node.redis.ping()
 
     def _tell(self, made: list[bytes], changed: Changed) -> None:
         for line in made:
@@ -110,18 +149,14 @@ class Link:
         if not task.cancelled():  # the end of the loop does that
             task.exception()  # seen, should nobody wait any more
 
-    async def _unavailable(self, error: Exception) -> Unavailable:
+    def _unavailable(self, error: Exception) -> Unavailable:
         kind = type(error).__name__
         if isinstance(error, RuntimeError):
             if CLOSED not in str(error):
                 raise error  # a fault of ours
             kind = "ConnectionError"
         self.watch.store_error(kind)
-        if isinstance(error, ReadOnlyError):
-            # After a failover the old connections still lead to what is a replica now.
-            self.lane.drop()
-            await self.redis.connection_pool.disconnect(inuse_connections=False)
-        elif isinstance(error, ResponseError):
+        if isinstance(error, ResponseError) and not isinstance(error, PASSING):
             log.error("the store refused a script", extra={"error": str(error)})
         return _noted(Unavailable(kind, _explained(str(error))))
 

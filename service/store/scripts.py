@@ -22,14 +22,19 @@ ALLOW_OOM = "#!lua flags=allow-oom\n"
 
 
 @cache
+def lua(name: str) -> str:
+    return (files("service.store") / "lua" / f"{name}.lua").read_text()
+
+
+@cache
 def prelude() -> str:
-    return (files("service.store") / "lua" / "prelude.lua").read_text()
+    return lua("prelude")
 
 
 @cache
 def source(verb: str) -> str:
     """A script ends wherever it likes; around it, its answer always has what it changed beside it."""
-    script = (files("service.store") / "lua" / f"{verb}.lua").read_text()
+    script = lua(verb)
     return f"{prelude()}\nlocal function verb()\n{script}\nend\nreturn {{ verb(), made }}\n"
 
 
@@ -39,9 +44,9 @@ class Scripts:
     Nothing runs before `say_allow_oom`, so that no request touches a store that nobody has looked at yet.
     """
 
-    def __init__(self, redis: Redis, retention_ms: int, events_kept: int) -> None:
-        self._redis = redis
-        self.events_kept = events_kept
+    def __init__(self, retention_ms: int, events_kept: int, *, many: bool = False) -> None:
+        """many: they run on a cluster."""
+        self.events_kept, self._guard = events_kept, lua("guard") if many else ""
         self._common = [retention_ms, events_kept]
         self._scripts: dict[str, tuple[str, str]] = {}  # the text, and the digest that the store knows it by
 
@@ -49,10 +54,10 @@ class Scripts:
         """Whether the store understands that a script may run when it is full (Redis 7 and later)."""
         for verb in VERBS:
             head = ALLOW_OOM if allowed and verb != "issue" else ""
-            text = head + source(verb)
+            text = head + self._guard + source(verb)
             self._scripts[verb] = text, sha1(text.encode(), usedforsecurity=False).hexdigest()
 
-    async def __call__(self, verb: str, key: str | list[str], *args: Any) -> Any:
+    async def __call__(self, redis: Redis, verb: str, key: str | list[str], *args: Any) -> Any:
         """The script's answer, and its transitions: `kind id late`, a line each.
 
         NOSCRIPT (a restart, a failover, SCRIPT FLUSH) ran nothing, so the script is sent whole: to load it and call it
@@ -61,9 +66,9 @@ class Scripts:
         keys = [key] if isinstance(key, str) else key
         (script, digest), words = self._script(verb), [*keys, *self._common, *args]
         try:
-            return await self._redis.evalsha(digest, len(keys), *words)
+            return await redis.evalsha(digest, len(keys), *words)
         except NoScriptError:
-            return await self._redis.eval(script, len(keys), *words)
+            return await redis.eval(script, len(keys), *words)
 
     def in_lane(self, lane: Lane, verb: str, key: str, *args: Any) -> "Awaitable[Any]":
         """The same on a connection of its own, written before anything else runs."""

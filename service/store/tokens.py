@@ -1,6 +1,6 @@
 """The store of tokens: one script a verb, one shared round trip for all that use and peek."""
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from typing import Any
 
 from service.core.errors import REFUSALS, BadInput, CallerRefused, Refusal, Unavailable, Unknown
@@ -9,8 +9,10 @@ from service.core.text import dashed, partition_of
 from service.core.token import PARTITIONS, STATES, Draft, Token, Words, place_of
 from service.core.watch import about, asked_by, failed
 from service.store import keys, record
-from service.store.batch import Answer, Batch
+from service.store.batch import Answer
+from service.store.desk import Desk
 from service.store.link import Link
+from service.store.sweeps import Sweeps
 
 STRIDE = 32  # tokens looked at together at least, so that passing over what a sweep has not marked yet is cheap
 
@@ -20,9 +22,9 @@ class RedisStore:
 
     def __init__(self, link: Link, partitions: int, *, events_used: bool = False) -> None:
         self._link, self._partitions = link, partitions
-        self._first = 0
+        self._sweeps = Sweeps(link, partitions)
         self._used = "1" if events_used else "0"
-        self._batch = Batch(self._send, link.timeout_s, link.watch.batch)
+        self._desk = Desk(link, partitions, self._send, _question)
 
     def partition(self, tenant: str, owner: str) -> int:
         return partition_of(tenant, owner, self._partitions)
@@ -33,7 +35,7 @@ class RedisStore:
         else:
             about(ask.verb, ask.subject, ask.caller)
         try:
-            outcome = _outcome(ask, await self._batch.ask(_question(ask)))
+            outcome = _outcome(ask, await self._desk.ask(ask))
         except Unavailable as error:
             failed(error)
             raise
@@ -43,7 +45,7 @@ class RedisStore:
         return outcome
 
     async def present_many(self, asks: Sequence[Ask]) -> list[Token | Exception]:
-        answers = await self._send([(_question(ask), 1) for ask in asks])
+        answers = await self._desk.ask_all(asks)
         return [_outcome(ask, answer) for ask, answer in zip(asks, answers, strict=True)]
 
     async def issue(self, id_: str, draft: Draft, words: Words) -> Token:
@@ -63,10 +65,16 @@ class RedisStore:
 
     async def revoke(self, ids: Sequence[str], tenant: str, reason: str) -> list[Token | None]:
         about("revoke", ids[0] if len(ids) == 1 else None)
-        shorts = [keys.short(id_) for id_ in ids]
-        flat = await self._link.run("revoke", keys.due(keys.partition(ids[0])), tenant, reason, *shorts)
-        answers = zip(ids, _triples(flat), strict=True)
-        return [record.decode(id_, found, 0) if word == "ok" else None for id_, (word, _, found) in answers]
+        groups = list(self._groups(ids))
+        flats = await self._link.run_each("revoke", [
+            (keys.due(keys.partition(group[0])), (tenant, reason, *map(keys.short, group))) for group in groups
+        ])  # fmt: skip
+        found = {
+            id_: record.decode(id_, found, 0) if word == "ok" else None
+            for group, flat in zip(groups, flats, strict=True)
+            for id_, (word, _, found) in zip(group, _triples(flat), strict=True)
+        }
+        return [found[id_] for id_ in ids]
 
     async def revoke_owner(
         self, tenant: str, owner: str, type_: str | None, reason: str, spared: Sequence[str], limit: int, *, dry: bool
@@ -121,14 +129,8 @@ class RedisStore:
                     totals[key] = totals.get(key, 0) + number
         return totals
 
-    async def sweep(self, limit: int) -> Pass:
-        # Another partition first each time, so that a backlog in one does not starve the rest.
-        self._first = (self._first + 1) % self._partitions
-        order = [*range(self._first, self._partitions), *range(self._first)]
-        marked, rescored, purged, evicted, wait, *lags = await self._link.run(
-            "sweep", [keys.due(number) for number in order], limit
-        )
-        return Pass(marked, rescored, purged, evicted, None if wait < 0 else wait, lags)
+    async def sweep(self, limit: int, share: Sequence[int] | None = None) -> Pass:
+        return await self._sweeps.run(limit, share)
 
     async def stats(self) -> Stats:
         tokens = dict.fromkeys(STATES, 0)
@@ -142,7 +144,7 @@ class RedisStore:
         return Stats(tokens, backlog, events)
 
     async def close(self) -> None:
-        await self._batch.drain()
+        await self._desk.drain()
 
     def _run_for(self, verb: str, id_: str, *args: Any) -> Awaitable[Any]:
         about(verb, id_)
@@ -166,17 +168,26 @@ class RedisStore:
         ]
         return sorted(rows, reverse=descending)[:limit]
 
+    def _groups(self, ids: Sequence[str]) -> Iterable[Sequence[str]]:
+        """Those that one call may be about: all, or on a cluster those of one partition."""
+        if not self._link.nodes.many:
+            return [ids]
+        groups: dict[int, list[str]] = {}
+        for id_ in ids:
+            groups.setdefault(keys.partition(id_), []).append(id_)
+        return groups.values()
+
     def _where(self, which: Filter) -> Sequence[int]:
         """The partitions that may hold some of these: one for an owner, all for a tenant."""
         if which.owner is not None:
             return [self.partition(which.tenant, which.owner)]
         return range(self._partitions)
 
-    def _send(self, questions: list[tuple[str, int]]) -> Awaitable[list[Answer]]:
+    def _send(self, place: int, questions: list[tuple[str, int]]) -> Awaitable[list[Answer]]:
         """One call for all.  The key only says where on a cluster; on one server the ids may be of any partition."""
         # One argument for all: packing each by itself would cost 1 us a question.
         lines = "\n".join([question.replace("#", str(count), 1) for question, count in questions])
-        return _answers(self._link.run_shared("present", keys.due(0), self._used, lines))
+        return _answers(self._link.run_shared("present", keys.due(place), self._used, lines))
 
 
 def _sequences(after: int, before: int, partition: int) -> tuple[int, int]:
@@ -186,7 +197,8 @@ def _sequences(after: int, before: int, partition: int) -> tuple[int, int]:
 
 def _question(ask: Ask) -> str:
     """The argument of `present.lua`; '#' is where the batch puts its count."""
-    caller, subject = keys.short(ask.caller or "-"), keys.short(ask.subject or "-")
+    asks = ask.caller or "-"
+    caller, subject = asks if asks.startswith("=") else keys.short(asks), keys.short(ask.subject or "-")
     return " ".join((ask.verb, caller or "-", ask.grant or "-", subject or "-", "#", *ask.scopes))
 
 

@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator, Iterator
 
 import aiohttp
 import pytest
-from redis.asyncio import Redis
 
 from service.core.token import Draft
 from service.store import connect
+from service.store.nodes import Nodes
 from tests.backends import Backend
 from tests.facades.conftest import Here, Running, running
 from tests.world import World
@@ -21,7 +21,7 @@ AT_ONCE = 100
 class Beside(Backend):
     """The store of a running service."""
 
-    def connect(self, url: str, timeout_s: float, protocol: int = 3) -> Redis:
+    def connect(self, url: str, timeout_s: float, protocol: int = 3) -> Nodes:
         return connect.client(f"{url}?protocol={protocol}", timeout_s)
 
 

@@ -37,8 +37,8 @@ async def test_a_renewed_token_that_is_due_is_moved_not_marked(world: World) -> 
 
 
 async def test_a_pass_is_bounded_and_says_when_to_come_again(world: World) -> None:
-    for owner in "abcde":
-        await world.expire_now(await world.issue(owner))
+    for _ in range(5):
+        await world.expire_now(await world.issue("ann"))
 
     passes = [await world.store.sweep(2) for _ in range(4)]
 

@@ -2,14 +2,17 @@
 
 import logging
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 
 from service.core.errors import Unavailable
 from service.store import keys
 from service.store.connect import WrongStore, agree_on_partitions, allow_oom, client, version
+from service.store.nodes import Nodes
 from tests import backends
-from tests.backends import Backend
+from tests.backends import Backend, Farm
+from tests.servers import Server
 from tests.world import World
 
 real = pytest.mark.parametrize("backend", backends.REAL, indirect=True)
@@ -90,7 +93,65 @@ def test_versions_that_are_too_old_are_named(said: str) -> None:
         version(said)
 
 
-@pytest.mark.parametrize("url", ["redis+cluster://127.0.0.1:7000", "redis+sentinel://127.0.0.1:26379/main"])
-def test_what_is_not_served_yet_is_refused_in_a_sentence(url: str) -> None:
-    with pytest.raises(WrongStore, match=r"TOKENLIFE_REDIS_URL: redis\+\w+:// is not served yet"):
-        client(url, 1.0)
+@pytest.mark.parametrize("name", backends.MANY)
+async def test_what_several_servers_are_is_asked_of_those_that_hold_keys(farm: Farm, name: str) -> None:
+    async with World(farm.backend(name)) as world:
+        nodes = await world.link.nodes.each()
+
+        assert len(nodes) == (3 if name == "cluster" else 1)
+        assert await allow_oom(world.link)
+        assert await world.link.answers()
+
+
+async def test_a_master_that_no_sentinel_knows_is_named(farm: Farm) -> None:
+    backend = farm.backend("sentinel")
+    backend.url = backend.url.replace("/main", "/mine")
+
+    async with World(backend, ready=False) as world:
+        with pytest.raises(WrongStore, match="knows no master named mine; it knows main"):
+            await allow_oom(world.link)
+
+
+async def test_sentinels_that_are_away_are_waited_for() -> None:
+    backend = Anywhere("redis+sentinel://127.0.0.1:1/main")
+
+    async with World(backend, ready=False) as world:
+        with pytest.raises(Unavailable):
+            await allow_oom(world.link)
+        assert not await world.link.answers()
+
+
+async def test_so_is_a_cluster() -> None:
+    async with World(Anywhere("redis+cluster://127.0.0.1:1"), ready=False) as world:
+        with pytest.raises(Unavailable):
+            await allow_oom(world.link)
+        with pytest.raises(Unavailable):
+            await world.tokens.use(world.texts.mint(0)[0])
+
+
+async def test_a_node_of_a_cluster_is_no_store_by_itself(farm: Farm) -> None:
+    for server in farm.group("cluster").servers:
+        async with World(Anywhere(server.url), ready=False) as world:
+            with pytest.raises(WrongStore, match=r"write redis\+cluster:// instead"):
+                await allow_oom(world.link)
+
+
+async def test_one_server_is_no_cluster() -> None:
+    with Server(tcp=True) as server:
+        async with World(Anywhere(f"redis+cluster://127.0.0.1:{server.port}"), ready=False) as world:
+            with pytest.raises(WrongStore, match=r"127\.0\.0\.1 is no node of a cluster"):
+                await allow_oom(world.link)
+
+
+class Anywhere(Backend):
+    """Where it may be that nobody listens."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__("anywhere")
+        self.url = url
+
+    def connect(self, url: str, timeout_s: float) -> Nodes:
+        return client(url, timeout_s)
+
+    def raw(self, nodes: Nodes) -> Any:  # noqa: ARG002
+        return AsyncMock()

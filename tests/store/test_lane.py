@@ -10,8 +10,14 @@ from service.store.lane import Lane
 from tests.world import World
 
 
+def lane_of(world: World) -> Lane:
+    node = world.link.nodes.of("")
+    assert node is not None
+    return node.lane
+
+
 async def test_calls_that_were_written_together_get_their_own_answers(world: World) -> None:
-    lane = world.link.lane
+    lane = lane_of(world)
 
     answers = await asyncio.gather(*[lane.call("ECHO", str(number)) for number in range(200)])
 
@@ -19,7 +25,7 @@ async def test_calls_that_were_written_together_get_their_own_answers(world: Wor
 
 
 async def test_an_error_is_its_callers_alone(world: World) -> None:
-    lane = world.link.lane
+    lane = lane_of(world)
     await lane.call("SET", "word", "x")
 
     calls = [lane.call("ECHO", "1"), lane.call("LPUSH", "word", "y"), lane.call("ECHO", "2")]
@@ -31,7 +37,7 @@ async def test_an_error_is_its_callers_alone(world: World) -> None:
 
 
 async def test_when_it_is_dropped_all_that_wait_hear_of_it_and_the_next_call_connects_anew(world: World) -> None:
-    lane = world.link.lane
+    lane = lane_of(world)
     await lane.call("ECHO", "open")
     waiting = [lane.call("ECHO", "lost") for _ in range(3)]
 
@@ -53,7 +59,7 @@ async def test_what_is_not_answered_in_time_drops_it_and_nobody_gets_the_late_an
 
 
 async def test_one_whose_caller_gave_up_shifts_no_answer(world: World) -> None:
-    lane = world.link.lane
+    lane = lane_of(world)
     await lane.call("ECHO", "open")
     gone, mine = lane.call("ECHO", "gone"), lane.call("ECHO", "mine")
 
@@ -66,7 +72,7 @@ async def test_a_connection_that_was_closed_a_moment_ago_is_lost_and_the_next_ca
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """uvloop raises where plain asyncio says nothing; the reader hears of the loss only later."""
-    lane = world.link.lane
+    lane = lane_of(world)
     await lane.call("ECHO", "open")
     assert lane._line is not None
     writer = lane._line._connection._writer

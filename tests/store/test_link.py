@@ -22,7 +22,7 @@ real = pytest.mark.parametrize("backend", backends.REAL, indirect=True)
 
 async def test_a_call_that_takes_too_long_is_unavailable_but_goes_on(world: World) -> None:
     """It may take effect whether or not anybody waits for it; and redis-py on Python 3.11 loses cancellations."""
-    link = Link(world.redis, world.link.scripts, 0.05)
+    link = Link(world.link.nodes, world.link.scripts, 0.05)
     free, ended = asyncio.Event(), []
 
     async def call() -> None:

@@ -42,10 +42,10 @@ async def test_every_file_is_a_verb_and_says_what_it_takes() -> None:
 
 
 async def test_nothing_runs_on_a_store_that_nobody_has_looked_at(world: World) -> None:
-    scripts = Scripts(world.redis, 1000, 1000)
+    scripts = Scripts(1000, 1000)
 
     with pytest.raises(Unavailable) as refused:
-        await scripts("stats", "tl:{00}:due", "tl:{00}:")
+        await scripts(world.redis, "stats", "tl:{00}:due", "tl:{00}:")
 
     assert refused.value.reason == "starting"
 

@@ -4,7 +4,8 @@
 -- ARGV  .. .. used presentations
 --       used: '1' emits an event per use.  presentations: a line each, "verb caller grant subject count scope scope ..."
 --       caller '-': the holder alone; else its token is used first and must be of type service and hold the grant,
---       and the subject must be of its tenant.  subject '-': only the caller.  count: how many wait for this answer
+--       and the subject must be of its tenant.  Caller '=tenant': one that was used in its own partition and acts for
+--       this tenant ('*': any).  subject '-': only the caller.  count: how many wait for this answer
 -- gives for each: word, remaining (-1: for ever), record.  word 'ok' may be followed by how many of the count
 --       succeeded; a caller's refusal begins with 'caller '.  Refused presentations change nothing.
 
@@ -77,7 +78,10 @@ local function answer(presentation)
   local verb, caller_id, grant, id, count, scopes = string.match(presentation, '^(%a+) (%S+) (%S+) (%S+) (%d+)(.*)$')
   local caller
   count = tonumber(count)
-  if caller_id ~= '-' then
+  local tenant = string.match(caller_id, '^=(.+)')
+  if tenant then
+    caller = { admin = tenant == '*', tenant = tenant }
+  elseif caller_id ~= '-' then
     caller = lookup(caller_id)
     local word = authorize(caller, grant)
     if word ~= 'ok' then return 'caller ' .. word, caller end

@@ -1,0 +1,60 @@
+"""Where presentations wait for the round trip that they share: at one place, or on a cluster at one a partition."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+
+from msgspec.structs import replace
+
+from service.core.callers import ADMIN
+from service.core.store import ANY_TENANT, Ask
+from service.store import keys, record
+from service.store.batch import Answer, Batch
+from service.store.link import Link
+
+Send = Callable[[int, list[tuple[str, int]]], Awaitable[list[Answer]]]  # to where a partition lives
+
+
+class Desk:
+    """question: how an `Ask` is put to `present.lua`."""
+
+    def __init__(self, link: Link, partitions: int, send: Send, question: Callable[[Ask], str]) -> None:
+        self._send, self._question, self._many = send, question, link.nodes.many
+        places = range(partitions if self._many else 1)
+        self._batches = [Batch(partial(send, place), link.timeout_s, link.watch.batch) for place in places]
+
+    def ask(self, ask: Ask) -> Awaitable[Answer]:
+        if not self._many:
+            return self._batches[0].ask(self._question(ask))
+        subject, caller = _partition(ask.subject), _partition(ask.caller)
+        if subject is None or caller is None or subject == caller:
+            return self._put(caller if subject is None else subject, ask)
+        return self._ask_apart(caller, subject, ask)
+
+    async def ask_all(self, asks: Sequence[Ask]) -> list[Answer]:
+        """In one call of their own; on a cluster with all others."""
+        if not self._many:
+            return await self._send(0, [(self._question(ask), 1) for ask in asks])
+        return list(await asyncio.gather(*[self.ask(ask) for ask in asks]))
+
+    async def drain(self) -> None:
+        for batch in self._batches:
+            await batch.drain()
+
+    async def _ask_apart(self, caller: int, subject: int, ask: Ask) -> Answer:
+        """No script reaches two partitions of a cluster: first the caller is used in its own, then the subject in the
+        other, for the tenant that the caller acts for."""
+        answer = await self._put(caller, Ask("use", None, ask.caller, ask.grant))
+        word, left, found = answer
+        if word != "ok":
+            return answer
+        known = record.decode(ask.caller or "", found, left)
+        tenant = ANY_TENANT if ADMIN in known.scopes else known.tenant
+        return await self._put(subject, replace(ask, caller=f"={tenant}"))
+
+    def _put(self, place: int | None, ask: Ask) -> Awaitable[Answer]:
+        return self._batches[place or 0].ask(self._question(ask))
+
+
+def _partition(handle: str | None) -> int | None:
+    return None if handle is None else keys.partition(handle)
