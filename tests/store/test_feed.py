@@ -227,7 +227,8 @@ async def test_followers_survive_a_connection_that_was_closed_a_moment_ago(
     follower = Follower(world, await world.feed.now())
     await world.issue("ann")
     await follower.heard_of(1)
-    read, losses = world.feed._blocking.xread, list[str]()
+    [node] = await world.feed._blocking.each()
+    read, losses = node.redis.xread, list[str]()
 
     async def lose_one(*words: object, **options: object) -> object:
         if not losses:
@@ -235,7 +236,7 @@ async def test_followers_survive_a_connection_that_was_closed_a_moment_ago(
             raise RuntimeError("unable to perform operation on <UnixTransport closed=True>; the handler is closed")
         return await read(*words, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(world.feed._blocking, "xread", lose_one)
+    monkeypatch.setattr(node.redis, "xread", lose_one)
     await wait_until(lambda: losses)
     await world.issue("bob")
 

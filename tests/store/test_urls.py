@@ -5,6 +5,7 @@ from redis.asyncio.connection import SSLConnection
 
 from service.store.connect import client
 from service.store.urls import Address, WrongStore, read
+from service.workers import _without_secrets
 
 
 def test_a_cluster_is_named_by_some_of_its_nodes() -> None:
@@ -60,3 +61,9 @@ async def test_the_sentence_tells_no_secret() -> None:
         client("redis+cluster://ann:hunter2@one:x", 1.0)
 
     assert "hunter2" not in str(refused.value)
+
+
+def test_the_banner_tells_none_either() -> None:
+    url = "redis+sentinel://:hunter2@one,two/main?sentinel_password=hunter3"
+
+    assert _without_secrets(url) == "redis+sentinel://one,two/main"
