@@ -63,6 +63,7 @@ class World:
     async def __aenter__(self) -> Self:
         if self._ready:
             await self.service.prepare()
+            await self.redis.initialize()  # of a cluster's client, that takes its time
         return self
 
     async def __aexit__(self, *_: object) -> None:
