@@ -97,7 +97,7 @@ async def test_where_the_store_does_not_tell_nobody_asks_again(world: World, mon
     async def info(_section: str) -> None:
         raise ResponseError("NOPERM")
 
-    monkeypatch.setattr(world.link.redis, "info", info)
+    monkeypatch.setattr(world.redis, "info", info)
 
     await asyncio.wait_for(Evictions(world.link, 16).run(stopping), 10)
 
