@@ -32,9 +32,10 @@ async def proxy(store: Server) -> AsyncIterator[Proxy]:
 
 @pytest.fixture
 async def redis(proxy: Proxy) -> AsyncIterator[Redis]:
-    made = client(proxy.url, 0.3)
-    yield made
-    await made.aclose()
+    nodes = client(proxy.url, 0.3)
+    [node] = await nodes.each()
+    yield node.redis
+    await nodes.close()
 
 
 @pytest.fixture
