@@ -5,6 +5,7 @@ import contextlib
 import time
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
+from itertools import accumulate
 
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
@@ -14,6 +15,7 @@ from redis.exceptions import RedisError
 from tests.chaos.history import History, Sample
 
 EVERY_S = 0.05
+NOISE_MS = 500
 ANSWER_S = 0.5
 
 
@@ -26,6 +28,16 @@ class Clock:
         self._after = [sample.after for sample in samples]
         self._least = [sample.store_ms - sample.after * 1000 for sample in samples]
         self._most = [sample.store_ms - sample.before * 1000 for sample in samples]
+        # What one sample may be off is no step.
+        least = zip(self._most[1:], accumulate(self._least, max), strict=False)
+        self.set_back = any(most + NOISE_MS < before for most, before in least)
+        until = zip(self._most, self._after[1:], strict=False)
+        self._shown = list(accumulate((most + after * 1000 for most, after in until), max))
+
+    def latest(self, began: float, ended: float) -> float:
+        """The most that it may have shown until `ended`, ms, had it never been set back."""
+        passed = bisect_right(self._after, ended) - 1  # whole times between two samples
+        return max(self.bounds(began, ended)[1], *self._shown[max(passed - 1, 0) : max(passed, 0)])
 
     def bounds(self, began: float, ended: float) -> tuple[float, float]:
         """The least that it may have shown at `began`, and the most that it may have shown at `ended`, ms."""

@@ -31,7 +31,6 @@ class Story:
         self.issued = next((one for one in sure if one.made == id_ and one.outcome == "done"), None)
         rotations = [one for one in sure if one.subject == id_ and one.verb == "rotate"]
         self.rotations = [one for one in rotations if one.outcome != "refused"]
-        self.deadlines = [one for one in sure if self._tells_deadline(one)]
         self.evicted = kept is not None and kept.ended_by == "evicted"
 
     def violations(self, *, evictions: bool) -> Iterator[Violation]:
@@ -81,9 +80,11 @@ class Story:
 
     def _last_deadline(self, accepted: Operation) -> float | None:
         """The latest that the token may have had when it was accepted; None: there may have been none."""
-        bounds = [float(self.kept.deadline_ms)] if self.kept and self.kept.deadline_ms and not self.evicted else []
+        bounds = []
+        if self.kept and self.kept.deadline_ms and not self.evicted and not self.clock.set_back:
+            bounds = [float(self.kept.deadline_ms)]  # for else renewals only move it on
         bounds += [self.clock.bounds(one.began, one.ended)[1] + one.overlap_ms for one in self.rotations[:1]
-                   if one.outcome == "done" and len(self.rotations) == 1]  # fmt: skip
+                   if one.outcome == "done" and len(self.rotations) == 1 and one.began < accepted.ended]  # fmt: skip
         before = [one for one in self.sure if one is not accepted and one.began < accepted.ended]
         if self.issued and not any(one.outcome == "perhaps" and one.verb in RENEWS for one in before):
             told = [one.deadline_ms for one in before if self._tells_deadline(one)]
@@ -96,7 +97,7 @@ class Story:
             if self.issued:
                 yield "an acknowledged token was lost", f"issued with {self.issued.verb}"
             return
-        last = max((one.deadline_ms or 0 for one in self.deadlines), default=0)
+        last = self._set_last()
         if not self.rotations and 0 < self.kept.deadline_ms < last:
             yield "an acknowledged renewal was lost", f"{self.kept.deadline_ms} instead of {last}"
         if self.kept.state == "active" and self.kept.end_ms is None:
@@ -114,14 +115,25 @@ class Story:
             if one.code == "unknown" and self.issued and self.issued.ended < one.began:
                 yield "a token that was issued is unknown", one.verb
             elif one.code == "expired" and not self.rotations and not self.evicted:
-                ended_ms = self.clock.bounds(one.began, one.ended)[1]
-                last = max((each.deadline_ms or 0 for each in self.deadlines if each.ended < one.began), default=0)
+                ended_ms, last = self.clock.latest(one.began, one.ended), self._set_last(one.began)
                 if ended_ms < last:
                     yield "refused as expired before its deadline", f"{one.verb} {last - ended_ms:.1f} ms before it"
             elif one.code == "revoked" and not self._somebody_ended_it(one.ended):
                 yield "refused as revoked, though nobody revoked it", one.verb
             elif one.code == "consumed" and self._uses_asked(one.ended) < (self._most() or float("inf")):
                 yield "refused as consumed, though it had uses left", one.verb
+
+    def _set_last(self, until: float = float("inf")) -> int:
+        """The deadline that was set last by what had ended by then.  Of several that were set at once the earliest: the
+        clock may have been set back between them."""
+        told = [one for one in self.sure if one.ended < until and self._sets_deadline(one)]
+        began = max((one.began for one in told), default=0.0)
+        return min((one.deadline_ms or 0 for one in told if one.ended >= began), default=0)
+
+    def _sets_deadline(self, one: Operation) -> bool:
+        """A last use does, too: it renews before it ends."""
+        sets = one.made == self.id or (one.subject == self.id and one.verb in RENEWS)
+        return one.outcome == "done" and sets and one.deadline_ms is not None
 
     def _somebody_ended_it(self, until: float) -> bool:
         """Whether somebody had at least asked for it."""

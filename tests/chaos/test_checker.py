@@ -163,6 +163,27 @@ def test_the_bounds_of_the_clock_allow_for_a_step_while_a_request_is_under_way()
     assert latest == pytest.approx(at(9.6) + 60_000, abs=2)
 
 
+def test_a_clock_that_was_set_back_is_known_to_have_shown_what_it_showed() -> None:
+    steady = Clock(clock(20))
+    back = Clock([*clock(10), *clock(20, OFFSET_MS - 60_000)[10:]])
+
+    assert not steady.set_back
+    assert steady.latest(15, 15.1) == pytest.approx(at(15.1), abs=2)
+    assert back.set_back
+    assert back.latest(15, 15.1) == pytest.approx(at(10), abs=2)
+
+
+def test_where_the_clock_was_set_back_a_renewal_may_shorten_a_life_and_still_none_is_lost() -> None:
+    back = [*clock(4), *clock(100, OFFSET_MS - 60_000)[4:]]
+    shorter = asked("use", 5, state="active", deadline_ms=at(5.05) - 60_000 + LIFE_MS)
+    kept = replace(ALIVE, deadline_ms=shorter.deadline_ms, end_ms=shorter.deadline_ms, uses=2)
+    lost = replace(kept, deadline_ms=at(-59), end_ms=at(-59))
+    others: list[AnyLine] = [*back, ISSUED, USED, shorter, *told("issued")]
+
+    assert found([*others, kept]) == set()
+    assert found([*others, lost]) == {"an acknowledged renewal was lost"}
+
+
 def test_a_history_is_read_as_it_was_written(tmp_path: Path) -> None:
     written = History(tmp_path / "history.jsonl")
     written.add(*ORDER, *ENDS, Disorder(text="x"))
