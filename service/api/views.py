@@ -14,11 +14,29 @@ Tenant = Annotated[str, Meta(pattern=f"^{rules.NAME.pattern}$", description="an 
 Type = Annotated[str, Meta(pattern=f"^{rules.TYPE.pattern}$", description="what kind of token; callers are `service`")]
 Scope = Annotated[str, Meta(pattern=f"^{rules.SCOPE.pattern}$")]
 Owner = Annotated[str, Meta(min_length=1, max_length=rules.OWNER, description="whom the token stands for")]
-Scopes = Annotated[tuple[Scope, ...], Meta(max_length=rules.SCOPES, extra_json_schema={"uniqueItems": True})]
+Scopes = Annotated[
+    tuple[Scope, ...],
+    Meta(
+        max_length=rules.SCOPES,
+        extra_json_schema={"uniqueItems": True},
+        description="what it covers; of a caller, its grants",
+    ),
+]
 Handle = Annotated[str, Meta(pattern=f"^{rules.HANDLE.pattern}$")]
-Description = Annotated[str, Meta(min_length=1, max_length=rules.DESCRIPTION)]
+Description = Annotated[str, Meta(min_length=1, max_length=rules.DESCRIPTION, description="words for people")]
 State = Literal["active", "expired", "revoked", "consumed"]
 Order = Literal["asc", "desc"]
+Sliding = Annotated[bool, Meta(description="any successful use puts it back to full life")]
+Refreshable = Annotated[bool, Meta(description="its holder may ask for another one (GNU Taler)")]
+Used = Annotated[int, Meta(description="how often it was used")]
+Left = Annotated[int | None, Meta(description="null: as often as one likes")]
+Moment = Annotated[int, Meta(description="milliseconds since 1970, by the store's clock")]
+Remaining = Annotated[int | None, Meta(description="of its life, in milliseconds; null: for ever")]
+Expires = Annotated[int | None, Meta(description="when its life runs out, as things stand: the next use moves it")]
+Ceiling = Annotated[int | None, Meta(description="the moment beyond which no renewal reaches")]
+Capped = Annotated[bool, Meta(description="true when the ceiling shortened its life")]
+EndedBy = Annotated[str | None, Meta(description="life, evicted, rotated, uses, or the reason that was given")]
+Shown = Annotated[str, Meta(description="the text: after issue and rotate, and in lists of recoverable tokens")]
 
 
 class View(msgspec.Struct, kw_only=True):
@@ -29,25 +47,25 @@ class View(msgspec.Struct, kw_only=True):
     tenant: str
     owner: str
     state: State
-    remaining_ms: int | None
-    life_ms: int | None
-    created_at_ms: int
-    expires_at_ms: int | None
-    last_used_at_ms: int
-    uses: int
-    uses_left: int | None
-    ceiling_at_ms: int | None
-    sliding: bool
-    refreshable: bool
+    remaining_ms: Remaining
+    life_ms: Ms | None
+    created_at_ms: Moment
+    expires_at_ms: Expires
+    last_used_at_ms: Moment
+    uses: Used
+    uses_left: Left
+    ceiling_at_ms: Ceiling
+    sliding: Sliding
+    refreshable: Refreshable
     scopes: tuple[str, ...]
     description: str | None
     metadata: Raw
-    capped: bool | UnsetType = UNSET  # true when the ceiling shortened the life
-    ended_at_ms: int | None | UnsetType = UNSET
-    ended_by: str | None | UnsetType = UNSET
+    capped: Capped | UnsetType = UNSET
+    ended_at_ms: Moment | None | UnsetType = UNSET
+    ended_by: EndedBy | UnsetType = UNSET
     rotated_from: str | UnsetType = UNSET
     rotated_to: str | UnsetType = UNSET
-    token: str | UnsetType = UNSET
+    token: Shown | UnsetType = UNSET
 
 
 def view(token: Token, text: str | None = None) -> View:
@@ -90,12 +108,14 @@ class Issue(Wire, frozen=True):
     type: Type = "session"
     life_ms: Ms | None | UnsetType = UNSET
     ceiling_ms: Annotated[int, Meta(ge=1, description="a moment; below 10^12 a duration from now")] | None = None
-    uses: Annotated[int, Meta(ge=1, le=rules.USES)] | None = None
-    sliding: bool = True
-    refreshable: bool = False
+    uses: Annotated[int, Meta(ge=1, le=rules.USES, description="how often it may be used; null: no limit")] | None = (
+        None
+    )
+    sliding: Sliding = True
+    refreshable: Refreshable = False
     scopes: Scopes = ()
     description: Description | None = None
-    metadata: dict[str, Any] = {}
+    metadata: Annotated[dict[str, Any], Meta(description="at most 4 KiB of JSON")] = {}
     recoverable: Annotated[bool, Meta(description="lists show its text to callers that may issue such tokens")] = False
 
 
