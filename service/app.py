@@ -34,6 +34,7 @@ from service.settings import Settings, signing_keys
 from service.store.connect import WrongStore, client, look
 from service.store.evictions import Evictions
 from service.store.feed import BLOCK_MS, RedisFeed
+from service.store.leases import Leases
 from service.store.link import Link
 from service.store.scripts import Scripts
 from service.store.shelf import Shelf
@@ -76,13 +77,12 @@ class Service:
         self.lines, self.spans = lines.configured(), tracing.spans()
         timeout_s = settings.store_timeout_ms / 1000
         nodes = client(start.store_url, timeout_s)
-        blocking = client(start.store_url, timeout_s + BLOCK_MS / 1000)
         scripts = Scripts(settings.retention_ms, settings.events_kept, many=nodes.many)
-        changed = self.lines.transition if self.lines else None
-        self.link = Link(nodes, scripts, timeout_s, self.metrics, changed)
+        self.link = Link(nodes, scripts, timeout_s, self.metrics, self.lines.transition if self.lines else None)
         self.store = RedisStore(self.link, settings.partitions, events_used=settings.events_used)
+        self.leases = Leases(self.link, self.store.sweep, settings.partitions)
         store = self.spans.around(self.store) if self.spans else self.store
-        self.feed = RedisFeed(self.link, blocking, settings.partitions)
+        self.feed = RedisFeed(self.link, client(start.store_url, timeout_s + BLOCK_MS / 1000), settings.partitions)
         self.ring = Ring(start.signing_keys)
         self.texts = self.ring.part(Texts)
         rules = Rules(
@@ -117,7 +117,7 @@ class Service:
             if not self.stopping.is_set():
                 self.readiness.started = True
                 on_ready()
-                sweep = expirer.run(self.store.sweep, self.settings.tick_ms, self.drained, self.metrics)
+                sweep = expirer.run(self.leases.sweep, self.settings.tick_ms, self.drained, self.metrics)
                 evictions = Evictions(self.link, self.settings.partitions).run(self.drained)
                 rekeying = rekeyer.run(signing_keys, self.ring, self.drained)
                 background += map(asyncio.ensure_future, (sweep, evictions, rekeying))
@@ -211,6 +211,7 @@ class Service:
         for running in runners:
             await running.cleanup()
         await asyncio.gather(*background, return_exceptions=True)
+        await self.leases.leave()
         await self.store.close()
         await self.link.close()
         if self.lines is not None:

@@ -109,7 +109,7 @@ def check(store: "redis.Redis") -> None:
 
 def _strangers(scan: Scan) -> Iterator[str]:
     for name in scan.names:
-        if name != "tl:partitions" and scan.kind(name) not in KINDS:
+        if name not in {"tl:partitions", "tl:leases"} and scan.kind(name) not in KINDS:
             yield f"a key that the glossary does not know: {name}"
         if scan.kind(name) in {"k", "p"} and scan.store.pttl(name) == NEVER:
             yield f"without a TTL: {name}"

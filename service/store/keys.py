@@ -15,11 +15,13 @@ tl:{07}:a:<tenant>:<username>        string  the argon2 hash of an account's pas
 tl:{07}:k:<digest>                   string  the answer to an idempotent request; has a TTL
 tl:{07}:p:<digest>                   string  when the next of those that may come so often has its turn; has a TTL
 tl:partitions                        string  how many partitions there are, fixed at first start
+tl:leases                            hash    partition -> the instance that sweeps it; `@<instance>` -> until when (ms)
 """
 
 from functools import lru_cache
 
 PARTITIONS = "tl:partitions"
+LEASES = "tl:leases"
 
 
 def tag(partition: int) -> str:

@@ -14,7 +14,7 @@ from service.store.lane import Lane
 
 VERBS = (
     "issue", "present", "renew", "revoke", "revoke_owner", "rotate", "amend", "sweep", "page", "count", "stats",
-    "pace", "evicted",
+    "pace", "evicted", "lease",
 )  # fmt: skip
 
 # Redis 7 and later: without it a full store would fail a use between its two writes.  Issuing stays refused.

@@ -1,0 +1,1 @@
+"""More than one instance, and more than one server."""
