@@ -8,6 +8,7 @@ PIP := $(VENV)/bin/pip --disable-pip-version-check --quiet
 LOCKS := deploy/requirements
 TOOLS := .venv-deploy
 GATES := .venv-gateways
+RIVALS := .venv-bench
 HAPROXY := haproxy liblua5.3-0 libopentracing-c-wrapper0 libopentracing1
 RULE := deploy/kubernetes/components/monitoring/prometheusrule.yaml
 
@@ -32,18 +33,21 @@ lint: setup ## style
 	$(VENV)/bin/ruff check && $(VENV)/bin/ruff format --check
 types: setup ## mypy --strict
 	$(VENV)/bin/mypy
-bench: setup ## measure
+bench: setup $(RIVALS)/.ready ## measure, beside others; what is printed and drawn is kept in tests/bench
 	$(VENV)/bin/python -m tests.bench
+bench-scale: setup ## measure what a million tokens cost
+	$(VENV)/bin/python -m tests.bench scale
 lock: ## pin all dependencies anew (needs uv; LOCKFLAGS=--upgrade moves every pin)
 	$(LOCK) -o $(LOCKS)/run.txt pyproject.toml $(LOCKS)/run.in
 	$(LOCK) -o $(LOCKS)/dev.txt -c $(LOCKS)/run.txt pyproject.toml $(LOCKS)/run.in $(LOCKS)/dev.in
 	$(LOCK) -o $(LOCKS)/deploy.txt $(LOCKS)/deploy.in
+	$(LOCK) -o $(LOCKS)/bench.txt -c $(LOCKS)/dev.txt $(LOCKS)/bench.in
 	$(LOCK) -o $(LOCKS)/gateways.txt -c $(LOCKS)/dev.txt $(LOCKS)/gateways.in
 rules: ## wrap the alert rules for Kubernetes
 	{ sed '/^spec:/q' $(RULE); sed '/^#/d; s/^./  &/' deploy/prometheus/alerts.yaml; } >$(RULE).new
 	mv $(RULE).new $(RULE)
 clean: ## remove what these verbs made, but no data
-	rm -rf $(VENV) $(TOOLS) $(GATES) .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
+	rm -rf $(VENV) $(TOOLS) $(GATES) $(RIVALS) .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
 
 $(READY): pyproject.toml $(LOCKS)/dev.txt
 	@$(PYTHON) -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
@@ -72,4 +76,12 @@ $(GATES)/.ready: pyproject.toml $(LOCKS)/dev.txt $(LOCKS)/gateways.txt
 			"$$PWD" "$$PWD" >bin/haproxy && chmod +x bin/haproxy)
 	@touch $@
 
-.PHONY: help setup run test test-deploy test-gateways test-pages chaos check lint types bench lock rules clean
+$(RIVALS)/.ready: $(LOCKS)/bench.txt tests/bench/rivals/package-lock.json
+	$(PYTHON) -m venv $(RIVALS)
+	$(RIVALS)/bin/pip --disable-pip-version-check --quiet install --require-hashes -r $(LOCKS)/bench.txt
+	cp tests/bench/rivals/package.json tests/bench/rivals/package-lock.json $(RIVALS)/
+	if command -v npm >/dev/null; then cd $(RIVALS) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error; \
+		else echo "npm is missing: what the bench is held against is without those on Node"; fi
+	@touch $@
+
+.PHONY: help setup run test test-deploy test-gateways test-pages chaos check lint types bench bench-scale lock rules clean

@@ -1,77 +1,98 @@
-"""`make bench`: start what is needed, measure in interleaved rounds, print one table.
+"""`make bench`: requests per second beside others, in interleaved rounds.  `make bench-scale`: what many tokens cost.
 
-A missed goal is printed, not failed; an answer that was not granted ends the run.
+Either starts what it needs, prints Markdown, and keeps all that it measured beside this file: `last.json` with
+`last.svg`, and `scale.json`.  A missed goal is printed, not failed; an answer that was not granted ends the run.
 """
 
 import argparse
-from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import msgspec
 
-from tests.bench import calls, memory, table
+from tests.bench import contenders, memory, plot, processes, report, table
+from tests.bench.bulk import say
 from tests.bench.load import LANES
-from tests.bench.measure import Contender, alone, rounds
-from tests.bench.servers import Rivals, Store, service
-from tests.servers import Service, binaries
+from tests.bench.measure import alone, rounds
+from tests.bench.report import Report
+from tests.bench.scale import run as scale
+from tests.bench.servers import Plain, Store, service
+from tests.servers import binaries
 
-LIVE = 10_000  # tokens that the requests choose from
+HERE = Path(__file__).parent
 QUIET = 1_000  # uses one after the other
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=2.0, help="of one turn")
-    parser.add_argument("--tokens", type=int, default=50_000, help="issued to weigh one")
-    last = Path(__file__).parent / "last.json"
-    parser.add_argument("--json", type=Path, nargs="?", const=last, help="write all that was measured (%(const)s)")
-    parser.add_argument("--quick", action="store_true", help="2 rounds of 0.5 s: to see that it runs")
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("what", nargs="?", choices=["speed", "scale"], default="speed")
+    parser.add_argument("--into", type=Path, default=HERE, help="the folder of what is kept (%(default)s)")
+    parser.add_argument("--quick", action="store_true", help="small sizes and short rounds: to see that it runs")
+    speed = parser.add_argument_group("speed")
+    speed.add_argument("--rounds", type=int, default=5)
+    speed.add_argument("--seconds", type=float, default=2.0, help="of one turn")
+    speed.add_argument("--tokens", type=int, default=50_000, help="issued to weigh one")
+    many = parser.add_argument_group("scale")
+    many.add_argument("--live", type=int, default=1_000_000, help="tokens in the end, a power of ten")
+    many.add_argument("--due", type=int, default=100_000, help="tokens that end at the same moment")
     asked = parser.parse_args()
     if asked.quick:
         asked.rounds, asked.seconds, asked.tokens = 2, 0.5, 5_000
+        asked.live, asked.due = 10_000, 5_000
     return asked
 
 
-def contenders(store: Store, ours: Service, theirs: Rivals) -> Iterator[Contender]:
-    caller, tokens = calls.caller(ours.port), calls.sessions(ours.port, LIVE)
-    batches, gateway = calls.batches(caller, tokens), calls.gateway_uses(tokens)
-    calls.check_batch(ours.port, batches[0])
-    yield Contender("bare GET", theirs, [calls.request("GET", "/bare")])
-    yield Contender("bare POST", theirs, calls.posts("/bare", caller, tokens))
-    yield Contender("naive", theirs, calls.posts("/naive", caller, store.hold(LIVE, len(tokens[0]))))
-    yield Contender("use", ours, calls.posts("/v1/tokens/use", caller, tokens))
-    yield Contender("peek", ours, calls.posts("/v1/tokens/peek", caller, tokens))
-    yield Contender(f"batch of {calls.BATCH}", ours, batches)
-    if calls.granted(ours.port, gateway[0]):
-        yield Contender("gateway use", ours, gateway)
-
-
-def measured(asked: argparse.Namespace) -> table.Report:
-    machine = table.machine()
+def measured(count: int, seconds: float, tokens: int) -> Report:
+    machine = report.machine()
     installed = list(reversed(binaries().values()))  # what is on PATH comes first
-    with Store(installed[0]) as store, service(store) as ours, Rivals(store) as theirs:
-        lined_up = {contender.name: contender for contender in contenders(store, ours, theirs)}
-        samples = rounds(list(lined_up.values()), store, asked.rounds, asked.seconds)
-        quiet, store_name = alone(lined_up["use"], store, QUIET), store.name
-    return table.Report(
+    with Store(installed[0]) as store, service(store) as ours, Plain(store) as plain, ExitStack() as stack:
+        lined_up = [*contenders.ours(store, ours, plain), *contenders.theirs(store, stack)]
+        say(f"{count} rounds of {len(lined_up)} contenders")
+        samples = rounds(lined_up, store, count, seconds)
+        [use] = [contender for contender in lined_up if contender.name == contenders.USE]
+        quiet, store_name = alone(use, store, QUIET), store.name
+    say("two processes and one")
+    with Store(installed[0]) as store:
+        two = processes.two_to_one(store, count, seconds)
+    bare = report.faster(samples, contenders.BARE)
+    found = Report(
         machine=machine,
         store=store_name,
         lanes=LANES,
-        seconds=asked.seconds,
-        bare=table.faster(samples, "bare GET", "bare POST"),
+        seconds=seconds,
+        bare=bare,
         rounds=samples,
+        ratios=report.ratios_of(samples, bare),
         alone=quiet,
-        memory=[memory.measure(binary, asked.tokens) for binary in installed],
+        two_to_one=two,
+        cores_for_two=processes.enough_cores(),
+        memory=[memory.measure(binary, tokens) for binary in installed],
     )
+    found.goals = report.goals(found)
+    return found
+
+
+def speed(asked: argparse.Namespace) -> None:
+    found = measured(asked.rounds, asked.seconds, asked.tokens)
+    (asked.into / "last.json").write_bytes(_kept(found))
+    (asked.into / "last.svg").write_text(plot.svg(found))
+    print(table.text(found))
+
+
+def _kept(found: msgspec.Struct) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(found)) + b"\n"
 
 
 def main() -> None:
     asked = arguments()
-    report = measured(asked)
-    print(table.text(report))
-    if asked.json:
-        asked.json.write_bytes(msgspec.json.format(msgspec.json.encode(report)))
+    if asked.what == "speed":
+        speed(asked)
+    else:
+        found = scale.measured(asked.live, asked.due, quick=asked.quick)
+        (asked.into / "scale.json").write_bytes(_kept(found))
+        print(scale.text(found))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import msgspec
 from tests.bench.load import Plan, attempt, send
 from tests.bench.servers import ADMIN
 
-BATCH = 100
+BATCH = 1_000  # the most that one call takes
 AT_ONCE = 5_000  # tokens issued by one run of the generator, which gives up after a minute
 
 

@@ -11,6 +11,7 @@ import sys
 import time
 from array import array
 from collections import Counter
+from collections.abc import Iterable
 from typing import cast
 
 import msgspec
@@ -19,11 +20,11 @@ import uvloop
 LANES = 64  # connections, each with one request in flight
 PATIENCE = 60.0  # seconds past its time after which a run is given up
 _HEAD_END = b"\r\n\r\n"
-_LENGTH = b"Content-Length: "
+_LENGTH = b"ength: "  # of Content-Length, in either case: no other header ends so
 
 
 class Plan(msgspec.Struct):
-    """What to send: round and round for `seconds`, or each one `once`, and then the bodies are kept."""
+    """What to send: round and round for `seconds`, or each one `once`, and then what came back is kept."""
 
     port: int
     requests: list[bytes]
@@ -31,6 +32,7 @@ class Plan(msgspec.Struct):
     lanes: int = LANES
     status: int = 200
     once: bool = False
+    moments: bool = False  # keep when each answer came
 
 
 class Outcome(msgspec.Struct):
@@ -42,7 +44,10 @@ class Outcome(msgspec.Struct):
     p99_ms: float
     busy: float  # share of one core that the generator itself took
     wrong: dict[int, int]
-    bodies: list[bytes]
+    heads: list[bytes] = []
+    bodies: list[bytes] = []
+    began_ms: float = 0.0  # by the clock, when the first was sent
+    moments: list[tuple[float, float]] = []  # when each answer came, ms since then, and how long it took, ms
 
     @property
     def rate(self) -> float:
@@ -57,8 +62,10 @@ class Run:
         self.requests = iter(plan.requests) if plan.once else itertools.cycle(plan.requests)
         self.granted = b"HTTP/1.1 %d" % plan.status
         self.until = float("inf")
-        self.latencies = array("d")
+        self.latencies = array("d")  # seconds
+        self.ends = array("d")  # when each answer came, by the same clock
         self.wrong: Counter[int] = Counter()
+        self.heads: list[bytes] = []
         self.bodies: list[bytes] = []
 
 
@@ -98,10 +105,13 @@ class Lane(asyncio.Protocol):
         self.send()
 
     def _take(self, data: bytes, head: int) -> None:
-        self.run.latencies.append(time.perf_counter() - self.sent_at)
+        now = time.perf_counter()
+        self.run.latencies.append(now - self.sent_at)
+        self.run.ends.append(now)
         if not data.startswith(self.run.granted):
             self.run.wrong[int(data[9:12])] += 1
         elif self.run.once:
+            self.run.heads.append(data[:head])
             self.run.bodies.append(data[head + 4 :])
 
 
@@ -122,13 +132,24 @@ async def drive(plan: Plan) -> Outcome:
     _, stuck = await asyncio.wait(ending, timeout=plan.seconds + PATIENCE)
     if stuck:
         sys.exit(f"bench: {len(stuck)} connections wait after {len(run.latencies)} answers of port {plan.port}")
-    return _outcome(run, time.perf_counter() - started, time.process_time() - spent)
+    outcome = _outcome(run, time.perf_counter() - started, time.process_time() - spent)
+    if plan.moments:
+        outcome.began_ms = (time.time() - time.perf_counter() + started) * 1000
+        outcome.moments = [
+            ((end - started) * 1000, took * 1000) for end, took in zip(run.ends, run.latencies, strict=True)
+        ]
+    return outcome
 
 
 def _outcome(run: Run, seconds: float, spent: float) -> Outcome:
-    ranked = sorted(run.latencies) or [0.0]
-    p50, p99 = (ranked[int(share * len(ranked))] * 1000 for share in (0.5, 0.99))
-    return Outcome(len(run.latencies), seconds, p50, p99, spent / seconds, run.wrong, run.bodies)
+    p50, p99 = (quantile(run.latencies, share) * 1000 for share in (0.5, 0.99))
+    return Outcome(len(run.latencies), seconds, p50, p99, spent / seconds, run.wrong, run.heads, run.bodies)
+
+
+def quantile(values: Iterable[float], share: float) -> float:
+    """0 when there are none."""
+    ranked = sorted(values) or [0.0]
+    return ranked[int(share * len(ranked))]
 
 
 def attempt(plan: Plan) -> Outcome:

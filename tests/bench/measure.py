@@ -6,15 +6,16 @@ from typing import NamedTuple
 
 import msgspec
 
-from tests.bench.load import Plan, send
-from tests.bench.servers import Rivals, Store, cpu_seconds
+from tests.bench.load import LANES, Plan, send
+from tests.bench.servers import Listener, Store, cpu_seconds
 from tests.servers import Service
 
 
 class Contender(NamedTuple):
     name: str
-    server: Service | Rivals
+    server: Service | Listener
     requests: list[bytes]
+    lanes: int = LANES
 
 
 class Sample(msgspec.Struct):
@@ -34,7 +35,7 @@ Rounds = dict[str, list[Sample]]
 
 def turn(contender: Contender, store: Store, seconds: float) -> Sample:
     before = _meters(contender, store)
-    outcome = send(Plan(contender.server.port, contender.requests, seconds))
+    outcome = send(Plan(contender.server.port, contender.requests, seconds, contender.lanes))
     after = _meters(contender, store)
     server, beside, commands = ((now - was) / outcome.answered for now, was in zip(after, before, strict=True))
     return Sample(
@@ -54,7 +55,7 @@ def _meters(contender: Contender, store: Store) -> tuple[float, float, int]:
 
 def rounds(contenders: list[Contender], store: Store, count: int, seconds: float) -> Rounds:
     for contender in contenders:  # caches and connections, not counted
-        turn(contender, store, min(seconds, 0.5))
+        turn(contender, store, min(seconds, 1.0))
     samples: Rounds = {contender.name: [] for contender in contenders}
     for number in range(count):
         first = number % len(contenders)
@@ -67,10 +68,20 @@ def middle(samples: list[Sample], field: str) -> float:
     return float(median(getattr(sample, field) for sample in samples))
 
 
-def ratios(samples: list[Sample], base: list[Sample]) -> tuple[float, float, float]:
-    """Median, least and greatest of the ratios of two rates, round by round."""
-    each = [ours.rate / theirs.rate for ours, theirs in zip(samples, base, strict=True)]
-    return median(each), min(each), max(each)
+class Ratio(msgspec.Struct, frozen=True):
+    """Of one figure of two contenders, round by round."""
+
+    mid: float  # the median of the rounds
+    least: float
+    greatest: float
+
+    def __str__(self) -> str:
+        return f"{self.mid:.2f} ({self.least:.2f}..{self.greatest:.2f})"
+
+
+def ratio(samples: list[Sample], base: list[Sample], field: str = "rate") -> Ratio:
+    each = [getattr(ours, field) / getattr(theirs, field) for ours, theirs in zip(samples, base, strict=True)]
+    return Ratio(median(each), min(each), max(each))
 
 
 class Alone(msgspec.Struct):

@@ -1,31 +1,58 @@
-"""What one live token takes in the store, every index included; the event streams are told apart."""
+"""What one takes in the store, every index included: a live token, the record of one that ended, a rival's session."""
 
 import uuid
 
 import msgspec
 
-from tests.bench import calls, servers
+from service.core.token import Draft, Words
+from tests.bench import bulk, servers
+from tests.bench.rivals.rival import Rival, installed
 
 _FIRST = 500  # issued before the first reading, so that what exists once is not counted
+SESSIONS = 4_000  # of each rival
+LIFE_MS = 1_800_000
 
 
 class Memory(msgspec.Struct):
     store: str
     tokens: int
-    bytes_per_token: float  # without the streams
-    stream_bytes: int  # all of them; they are trimmed, so this does not grow with the tokens
+    live: float  # bytes a token, without the streams
+    retained: float  # bytes the record of an ended one
+    stream_bytes: int  # all event streams; they are trimmed, so this does not grow with the tokens
+    rivals: dict[str, float]  # bytes a session
 
 
 def measure(binary: str, count: int) -> Memory:
-    """Issue `count` tokens on a store of their own and compare its `used_memory`."""
-    with servers.Store(binary) as store, servers.service(store) as server:
-        calls.issue(server.port, [_body() for _ in range(_FIRST)])
-        used, streams = store.used_bytes(), store.stream_bytes()
-        calls.issue(server.port, [_body() for _ in range(count)])
-        grown, streams = store.used_bytes() - used, store.stream_bytes() - streams
-        return Memory(store.name, count, (grown - streams) / count, store.stream_bytes())
+    """Fill a store of its own and compare its `used_memory` before and after."""
+    with servers.Store(binary) as store:
+        bulk.say(f"memory on {store.name}")
+        bulk.revoke(store, bulk.issue(store, _drafts(_FIRST), _WORDS))
+        before = _without_streams(store)
+        handles = bulk.issue(store, _drafts(count), _WORDS)
+        live = _without_streams(store) - before
+        bulk.revoke(store, handles)
+        retained = _without_streams(store) - before
+        streams, rivals = store.stream_bytes(), _rivals(store)
+        return Memory(store.name, count, live / count, retained / count, streams, rivals)
 
 
-def _body() -> dict[str, object]:
+def _rivals(store: servers.Store) -> dict[str, float]:
+    """Of a session that knows its user, and nothing else."""
+    found = {}
+    for kind in installed():
+        with Rival(kind, store) as rival:
+            rival.sessions(_FIRST)
+            found[kind.name] = rival.used_bytes(SESSIONS)
+    return found
+
+
+def _without_streams(store: servers.Store) -> int:
+    return store.used_bytes() - store.stream_bytes()
+
+
+_WORDS = Words(metadata=msgspec.Raw(b'{"ip":"203.0.113.77","agent":"Firefox on Linux"}'))
+
+
+def _drafts(count: int) -> list[Draft]:
     """An owner of 36 bytes, met once, and two metadata fields."""
-    return {"owner": str(uuid.uuid4()), "metadata": {"ip": "203.0.113.77", "agent": "Firefox on Linux"}}
+    return [Draft(owner=str(uuid.uuid4()), life_ms=LIFE_MS) for _ in range(count)]

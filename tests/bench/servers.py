@@ -5,17 +5,18 @@ import secrets
 import socket
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import redis
 from redis.client import Monitor
 
-from tests.bench.rivals import NAIVE_DB
+from tests.bench.rivals.plain import NAIVE_DB
 from tests.servers import Child, Server, Service, free_port
 
 ADMIN = "bench-admin-token-of-more-than-20-characters"
+KEYS = "bench-signing-key-of-32-characters"
 _SENT = ("eval", "evalsha", "eval_ro", "evalsha_ro", "getex")  # by the service, and by the naive way
 _END = "overheard-enough"
 _TICK = os.sysconf("SC_CLK_TCK")  # /proc counts processor time in these, a second
@@ -68,25 +69,40 @@ class Store(Server):
                     heard[" ".join(entry["command"].split()[:2])] += 1
 
 
-class Rivals(Child):
-    """The bare and the naive handler."""
+class Listener(Child):
+    """A program that is started with a free port and what else it needs, and is ready once it listens."""
 
-    def __init__(self, store: Server) -> None:
+    def __init__(self, program: Sequence[str], *words: str, environment: Mapping[str, str] | None = None) -> None:
         self.port = free_port()
-        super().__init__([sys.executable, "-m", "tests.bench.rivals", str(self.port), str(store.socket)])
+        super().__init__([*program, str(self.port), *words], environment)
 
     def ready(self) -> bool:
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
 
-def service(store: Server) -> Service:
-    """The service itself, as it serves anybody else, one process of it."""
-    keys = "bench-signing-key-of-32-characters"
-    return Service(redis_url=store.url, signing_keys=keys, admin_token=ADMIN, workers=1, log_level="WARNING")
+class Plain(Listener):
+    """The bare and the naive handler."""
+
+    def __init__(self, store: Server) -> None:
+        super().__init__([sys.executable, "-m", "tests.bench.rivals.plain"], str(store.socket))
+
+
+def service(store: Server, **settings: object) -> Service:
+    """The service itself, as it serves anybody else, one process of it unless the settings say otherwise."""
+    ours = {"signing_keys": KEYS, "admin_token": ADMIN, "workers": 1, "log_level": "WARNING"}
+    return Service(redis_url=store.url, **ours | settings)
 
 
 def cpu_seconds(child: Child) -> float:
-    """Processor time of the process so far, user and system, all its threads."""
-    fields = Path(f"/proc/{child.pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICK
+    """Processor time so far, user and system, of the process with its children and all their threads."""
+    return sum(_ticks(pid) for pid in (child.pid, *_children(child.pid))) / _TICK
+
+
+def _children(pid: int) -> list[int]:
+    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def _ticks(pid: int) -> int:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])

@@ -1,4 +1,4 @@
-"""The two servers that `use` is held against; run as `python -m tests.bench.rivals PORT SOCKET`.
+"""The two servers that `use` is held against; run as `python -m tests.bench.rivals.plain PORT SOCKET`.
 
 `bare` does nothing: an aiohttp handler and a small JSON answer, with and without reading a body.
 `naive` is what one writes first: look up and renew by one GETEX per request through redis-py's

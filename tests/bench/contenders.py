@@ -1,0 +1,39 @@
+"""Who takes part in the rounds, each with requests of its own, and with tokens or sessions to choose from."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+from tests.bench import bulk, calls
+from tests.bench.measure import Contender
+from tests.bench.rivals.rival import Rival, installed
+from tests.bench.servers import Plain, Store
+from tests.servers import Service
+
+LIVE = 10_000  # tokens, or sessions, that the requests choose from
+BATCH_LANES = 4  # with 64 a batch of 1,000 would wait for 63 others, longer than a store may take to answer
+BATCH, USE, GATEWAY = "batch", "use", "gateway use"
+BARE, NAIVE = ("bare GET", "bare POST"), "naive"
+
+
+def ours(store: Store, service: Service, plain: Plain) -> Iterator[Contender]:
+    """The service, and what it is held against that needs no installing."""
+    caller, tokens = calls.caller(service.port), calls.sessions(service.port, LIVE)
+    batches = calls.batches(caller, tokens)
+    calls.check_batch(service.port, batches[0])
+    get, post = BARE
+    yield Contender(get, plain, [calls.request("GET", "/bare")])
+    yield Contender(post, plain, calls.posts("/bare", caller, tokens))
+    yield Contender(NAIVE, plain, calls.posts("/naive", caller, store.hold(LIVE, len(tokens[0]))))
+    yield Contender(USE, service, calls.posts("/v1/tokens/use", caller, tokens))
+    yield Contender("peek", service, calls.posts("/v1/tokens/peek", caller, tokens))
+    yield Contender(GATEWAY, service, calls.gateway_uses(tokens))
+    yield Contender(BATCH, service, batches, BATCH_LANES)
+
+
+def theirs(store: Store, stack: ExitStack) -> Iterator[Contender]:
+    """The rivals that are installed, started and looked at; they end with the stack."""
+    for kind in installed():
+        bulk.say(f"{kind.name}: {LIVE:,} sessions")
+        rival = stack.enter_context(Rival(kind, store))
+        rival.check()
+        yield Contender(kind.name, rival, rival.sessions(LIVE))
