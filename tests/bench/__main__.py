@@ -15,7 +15,8 @@ from tests.bench.bulk import say
 from tests.bench.load import LANES
 from tests.bench.measure import alone, rounds
 from tests.bench.report import Report
-from tests.bench.scale import run as scale
+from tests.bench.scale import run as scale_run
+from tests.bench.scale import table as scale_table
 from tests.bench.servers import Plain, Store, service
 from tests.servers import binaries
 
@@ -45,7 +46,7 @@ def arguments() -> argparse.Namespace:
 
 
 def measured(count: int, seconds: float, tokens: int) -> Report:
-    machine = report.machine()
+    machine = report.machine(rivals=True)
     installed = list(reversed(binaries().values()))  # what is on PATH comes first
     with Store(installed[0]) as store, service(store) as ours, Plain(store) as plain, ExitStack() as stack:
         lined_up = [*contenders.ours(store, ours, plain), *contenders.theirs(store, stack)]
@@ -90,9 +91,9 @@ def main() -> None:
     if asked.what == "speed":
         speed(asked)
     else:
-        found = scale.measured(asked.live, asked.due, quick=asked.quick)
+        found = scale_run.measured(asked.live, asked.due, quick=asked.quick)
         (asked.into / "scale.json").write_bytes(_kept(found))
-        print(scale.text(found))
+        print(scale_table.text(found))
 
 
 if __name__ == "__main__":

@@ -15,42 +15,53 @@ import hiredis
 import uvloop
 from redis.asyncio import Redis
 
-from service.core.text import new_handle
+from service.core.store import ANY_TENANT
+from service.core.text import Texts, new_handle, partition_of
 from service.core.token import Draft, Words
 from service.core.watch import SILENT
 from service.settings import Settings
 from service.store.link import Link
 from service.store.scripts import Scripts, source
 from service.store.tokens import RedisStore
-from tests.bench.servers import Store
+from tests.bench.servers import KEYS, Store
 
 CARRIED = 1_000  # calls in a pipeline; two are under way, so that the store need not wait for this process
 TOLD = 100_000  # tokens between two lines about how far it is
 PATIENCE_S = 60.0
 NO_WORDS = Words()
+_DEFAULTS = Settings()  # as the services of the bench have them
 T = TypeVar("T")
 Job = Callable[[RedisStore], Coroutine[Any, Any, T]]
 
 
 def issue(store: Store, drafts: Iterable[Draft], words: Words = NO_WORDS) -> list[str]:
     """A live token for each draft; their handles.  Nobody knows a text of them."""
-    return _carry(store, [_issuing(draft, words) for draft in drafts], "issued")
+    return _carry(store, (_issuing(draft, words, None) for draft in drafts), "issued")
+
+
+def issue_known(store: Store, drafts: Iterable[Draft]) -> list[str]:
+    """The same, and their texts, as the services of the bench would have signed them."""
+    texts = Texts([KEYS])
+    minted = [(texts.mint(partition_of(draft.tenant, draft.owner, _DEFAULTS.partitions)), draft) for draft in drafts]
+    _carry(store, (_issuing(draft, NO_WORDS, handle) for (_, handle), draft in minted), "issued")
+    return [text for (text, _), _ in minted]
 
 
 def revoke(store: Store, handles: Iterable[str]) -> None:
-    _carry(store, [_revoking(handle) for handle in handles], "revoked")
+    _carry(store, (_revoking(handle) for handle in handles), "revoked")
 
 
-def _issuing(draft: Draft, words: Words) -> Job[str]:
+def _issuing(draft: Draft, words: Words, handle: str | None) -> Job[str]:
     async def job(tokens: RedisStore) -> str:
-        return (await tokens.issue(new_handle(tokens.partition(draft.tenant, draft.owner)), draft, words)).id
+        chosen = handle or new_handle(tokens.partition(draft.tenant, draft.owner))
+        return (await tokens.issue(chosen, draft, words)).id
 
     return job
 
 
 def _revoking(handle: str) -> Job[None]:
     async def job(tokens: RedisStore) -> None:
-        await tokens.revoke([handle], "*", "request")
+        await tokens.revoke([handle], ANY_TENANT, "request")
 
     return job
 
@@ -97,28 +108,28 @@ class Freight:
         return answer
 
 
-def _carry(store: Store, jobs: list[Job[T]], done: str) -> list[T]:
+def _carry(store: Store, jobs: Iterable[Job[T]], done: str) -> list[T]:
     return uvloop.run(_carried(store, jobs, done))
 
 
-async def _carried(store: Store, jobs: list[Job[T]], done: str) -> list[T]:
-    settings, answers = Settings(), list[T]()
+async def _carried(store: Store, jobs: Iterable[Job[T]], done: str) -> list[T]:
+    answers = list[T]()
     for verb in ("issue", "revoke"):
         store.client.script_load(source(verb))
     reader, writer = await asyncio.open_unix_connection(str(store.socket))
     train = Train(reader, writer)
-    scripts = Scripts(cast("Redis", train), settings.retention_ms, settings.events_kept)
+    scripts = Scripts(cast("Redis", train), _DEFAULTS.retention_ms, _DEFAULTS.events_kept)
     scripts.say_allow_oom(allowed=False)
-    tokens = RedisStore(cast("Link", Freight(scripts)), settings.partitions)
+    tokens = RedisStore(cast("Link", Freight(scripts)), _DEFAULTS.partitions)
     async for some in _rides(train, tokens, jobs):
         answers += some
         if len(answers) % TOLD == 0:
-            say(f"{len(answers):,} of {len(jobs):,} tokens {done}")
+            say(f"{len(answers):,} tokens {done}")
     writer.close()
     return answers
 
 
-async def _rides(train: Train, tokens: RedisStore, jobs: list[Job[T]]) -> Any:
+async def _rides(train: Train, tokens: RedisStore, jobs: Iterable[Job[T]]) -> Any:
     """The answers of each train, while the next one is filled."""
     before: asyncio.Future[list[T]] | None = None
     for some in _chunks(jobs):

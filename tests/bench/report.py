@@ -46,14 +46,14 @@ class Report(msgspec.Struct):
     goals: list[Goal] = []
 
 
-def machine() -> Machine:
+def machine(*, rivals: bool) -> Machine:
     versions = {"Python": platform.python_version(), "aiohttp": aiohttp.__version__}
     return Machine(
         date=time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
         cores=os.cpu_count() or 1,
         load=os.getloadavg()[0],
         system=f"{platform.system()} {platform.machine()}",
-        versions=versions | _rivals_versions(),
+        versions=versions | (_rivals_versions() if rivals else {}),
     )
 
 

@@ -50,6 +50,16 @@ class Store(Server):
         streams = self.client.scan_iter(count=1000, _type="stream")
         return sum(int(self.client.memory_usage(key, samples=0) or 0) for key in streams)
 
+    def cpu_seconds(self) -> float:
+        """Processor time of its main thread and the others so far, by its own account: finer than /proc's."""
+        spent = self.client.info("cpu")
+        return float(spent["used_cpu_user"]) + float(spent["used_cpu_sys"])
+
+    def ran(self) -> int:
+        """Commands so far, with those that scripts ran; the questions of the bench itself are left out."""
+        counters = self.client.info("commandstats")
+        return sum(int(one["calls"]) for name, one in counters.items() if name != "cmdstat_info")
+
     def commands(self) -> int:
         """Sent so far.  What a script does inside is counted by other names than these."""
         counters = self.client.info("commandstats")

@@ -1,0 +1,78 @@
+"""Very many tokens that end at the same moment: how long one instance marks them, and what `use` feels of it."""
+
+import time
+
+import msgspec
+
+from service.core.token import Draft
+from tests.bench import bulk, calls
+from tests.bench.load import Outcome, Plan, quantile, send
+from tests.bench.scale import asked
+from tests.bench.servers import Store, service
+from tests.servers import Service
+
+TRIAL = 2_000  # tokens issued to see how long the others will take
+BEFORE_S, AFTER_S = 4.0, 4.0  # of load before the moment, and after it
+CHOICE = 2_000  # tokens that the load chooses from
+DAY_MS = 86_400_000
+RAMP_MS = 500.0  # at the beginning of the load, and right before the moment, which count for nothing
+
+
+class Burst(msgspec.Struct):
+    live: int
+    due: int
+    marked_s: float  # from their moment until the last was marked, by the store's clock
+    lag_p99_ms: float
+    before: float  # uses a second
+    kept: float  # share of them while tokens were being marked
+    p99_before_ms: float
+    p99_ms: float  # while they were
+
+
+def measure(store: Store, live: int, due: int) -> Burst:
+    with service(store) as server:
+        uses = calls.posts("/v1/tokens/use", calls.caller(server.port), calls.sessions(server.port, CHOICE))
+        moment = _moment(store, due)
+        bulk.issue(store, [Draft(owner=f"burst-{n}", life_ms=DAY_MS, ceiling_ms=moment) for n in range(due)])
+        place, expired = asked.now_place(server), asked.expired(server)
+        outcome = _load_around(server, uses, moment)
+        asked.wait_for_expired(server, expired + due)
+        told = list(asked.expiries(server, place))
+    lags = [float(one["lag_ms"]) for one in told]
+    if len(lags) != due:
+        raise SystemExit(f"bench: {len(lags):,} events of {due:,} tokens")
+    return _judged(live, due, moment, lags, outcome)
+
+
+def _moment(store: Store, due: int) -> int:
+    """When they are to end: once all are issued and the load has run for a while."""
+    began = time.monotonic()
+    bulk.issue(store, [Draft(owner=f"trial-{n}", life_ms=DAY_MS) for n in range(TRIAL)])
+    issuing_s = (time.monotonic() - began) / TRIAL * due
+    return int((time.time() + issuing_s * 1.5 + BEFORE_S + 2.0) * 1000)
+
+
+def _load_around(server: Service, uses: list[bytes], moment: int) -> Outcome:
+    late = time.time() - (moment / 1000 - BEFORE_S)
+    if late > 0:
+        raise SystemExit(f"bench: {late:.1f} s too late: issuing took longer than it looked; run it again")
+    time.sleep(-late)
+    return send(Plan(server.port, uses, seconds=BEFORE_S + AFTER_S, moments=True))
+
+
+def _judged(live: int, due: int, moment: int, lags: list[float], outcome: Outcome) -> Burst:
+    at = moment - outcome.began_ms
+    until = at + max(lags)
+    calm = [took for end, took in outcome.moments if RAMP_MS < end < at - RAMP_MS]
+    meanwhile = [took for end, took in outcome.moments if at <= end < until]
+    before = len(calm) / (at - 2 * RAMP_MS) * 1000
+    return Burst(
+        live=live,
+        due=due,
+        marked_s=max(lags) / 1000,
+        lag_p99_ms=quantile(lags, 0.99),
+        before=before,
+        kept=len(meanwhile) / (min(until, outcome.seconds * 1000) - at) * 1000 / before,
+        p99_before_ms=quantile(calm, 0.99),
+        p99_ms=quantile(meanwhile, 0.99),
+    )
