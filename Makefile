@@ -35,8 +35,9 @@ types: setup ## mypy --strict
 	$(VENV)/bin/mypy
 bench: setup $(RIVALS)/.ready ## measure, beside others; what is printed and drawn is kept in tests/bench
 	$(VENV)/bin/python -m tests.bench
-bench-scale: setup ## measure what a million tokens cost
+bench-scale: setup ## measure what a million tokens cost, and work it into deploy/CAPACITY.md
 	$(VENV)/bin/python -m tests.bench scale
+	$(VENV)/bin/python -m tests.bench capacity
 lock: ## pin all dependencies anew (needs uv; LOCKFLAGS=--upgrade moves every pin)
 	$(LOCK) -o $(LOCKS)/run.txt pyproject.toml $(LOCKS)/run.in
 	$(LOCK) -o $(LOCKS)/dev.txt -c $(LOCKS)/run.txt pyproject.toml $(LOCKS)/run.in $(LOCKS)/dev.in

@@ -1,7 +1,8 @@
 """`make bench`: requests per second beside others, in interleaved rounds.  `make bench-scale`: what many tokens cost.
 
 Either starts what it needs, prints Markdown, and keeps all that it measured beside this file: `last.json` with
-`last.svg`, and `scale.json`.  A missed goal is printed, not failed; an answer that was not granted ends the run.
+`last.svg`, and `scale.json`; `capacity` writes deploy/CAPACITY.md from them.  A missed goal is printed, not failed;
+an answer that was not granted ends the run.
 """
 
 import argparse
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from tests.bench import contenders, memory, plot, processes, report, table
+from tests.bench import capacity, contenders, memory, plot, processes, report, table
 from tests.bench.bulk import say
 from tests.bench.load import LANES
 from tests.bench.measure import alone, rounds
@@ -28,7 +29,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m tests.bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", nargs="?", choices=["speed", "scale"], default="speed")
+    parser.add_argument("what", nargs="?", choices=["speed", "scale", "capacity"], default="speed")
     parser.add_argument("--into", type=Path, default=HERE, help="the folder of what is kept (%(default)s)")
     parser.add_argument("--quick", action="store_true", help="small sizes and short rounds: to see that it runs")
     speed = parser.add_argument_group("speed")
@@ -90,6 +91,8 @@ def main() -> None:
     asked = arguments()
     if asked.what == "speed":
         speed(asked)
+    elif asked.what == "capacity":
+        capacity.write(asked.into)
     else:
         found = scale_run.measured(asked.live, asked.due, quick=asked.quick)
         (asked.into / "scale.json").write_bytes(_kept(found))

@@ -9,27 +9,24 @@ import sys
 import time
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from itertools import islice
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import hiredis
 import uvloop
-from redis.asyncio import Redis
 
+from service.app import Service, Start
 from service.core.store import ANY_TENANT
 from service.core.text import Texts, new_handle, partition_of
 from service.core.token import Draft, Words
-from service.core.watch import SILENT
 from service.settings import Settings
-from service.store.link import Link
-from service.store.scripts import Scripts, source
+from service.store.scripts import VERBS, source
 from service.store.tokens import RedisStore
 from tests.bench.servers import KEYS, Store
 
 CARRIED = 1_000  # calls in a pipeline; two are under way, so that the store need not wait for this process
 TOLD = 100_000  # tokens between two lines about how far it is
-PATIENCE_S = 60.0
 NO_WORDS = Words()
-_DEFAULTS = Settings()  # as the services of the bench have them
+PARTITIONS = Settings().partitions  # as the services of the bench have them
 T = TypeVar("T")
 Job = Callable[[RedisStore], Coroutine[Any, Any, T]]
 
@@ -42,13 +39,17 @@ def issue(store: Store, drafts: Iterable[Draft], words: Words = NO_WORDS) -> lis
 def issue_known(store: Store, drafts: Iterable[Draft]) -> list[str]:
     """The same, and their texts, as the services of the bench would have signed them."""
     texts = Texts([KEYS])
-    minted = [(texts.mint(partition_of(draft.tenant, draft.owner, _DEFAULTS.partitions)), draft) for draft in drafts]
+    minted = [(texts.mint(partition_of(draft.tenant, draft.owner, PARTITIONS)), draft) for draft in drafts]
     _carry(store, (_issuing(draft, NO_WORDS, handle) for (_, handle), draft in minted), "issued")
     return [text for (text, _), _ in minted]
 
 
 def revoke(store: Store, handles: Iterable[str]) -> None:
     _carry(store, (_revoking(handle) for handle in handles), "revoked")
+
+
+def renew(store: Store, handles: Iterable[str]) -> None:
+    _carry(store, (_renewing(handle) for handle in handles), "renewed")
 
 
 def _issuing(draft: Draft, words: Words, handle: str | None) -> Job[str]:
@@ -66,6 +67,13 @@ def _revoking(handle: str) -> Job[None]:
     return job
 
 
+def _renewing(handle: str) -> Job[None]:
+    async def job(tokens: RedisStore) -> None:
+        await tokens.renew(handle, ANY_TENANT)
+
+    return job
+
+
 class Train:
     """Stands where the client does: a call waits until the train leaves, and then for its answer.
 
@@ -77,10 +85,13 @@ class Train:
         self._turn = asyncio.Lock()
         self._aboard: list[tuple[bytes, asyncio.Future[Any]]] = []
 
-    def evalsha(self, *words: Any) -> "asyncio.Future[Any]":
+    def call(self, *words: Any) -> "asyncio.Future[Any]":
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._aboard.append((hiredis.pack_command(("EVALSHA", *words)), answer))
+        self._aboard.append((hiredis.pack_command(words), answer))
         return answer
+
+    def close(self) -> None:
+        self._writer.close()
 
     async def leave(self) -> None:
         aboard, self._aboard = self._aboard, []
@@ -97,15 +108,9 @@ class Train:
         return answer
 
 
-class Freight:
-    """Stands where the link does: it has no deadlines, since a call may wait for its train."""
-
-    def __init__(self, scripts: Scripts) -> None:
-        self.timeout_s, self.watch, self._scripts = PATIENCE_S, SILENT, scripts
-
-    async def run(self, verb: str, key: str, *args: Any) -> Any:
-        answer, _ = await self._scripts(verb, key, *args)
-        return answer
+def tokens_of(store: Store, **settings: Any) -> Service:
+    """The service's parts in this process, on a store of the bench; it serves nobody."""
+    return Service(Settings(redis_url=store.url, **settings), Start(store.url, (KEYS,), None))
 
 
 def _carry(store: Store, jobs: Iterable[Job[T]], done: str) -> list[T]:
@@ -114,18 +119,23 @@ def _carry(store: Store, jobs: Iterable[Job[T]], done: str) -> list[T]:
 
 async def _carried(store: Store, jobs: Iterable[Job[T]], done: str) -> list[T]:
     answers = list[T]()
-    for verb in ("issue", "revoke"):
-        store.client.script_load(source(verb))
-    reader, writer = await asyncio.open_unix_connection(str(store.socket))
-    train = Train(reader, writer)
-    scripts = Scripts(cast("Redis", train), _DEFAULTS.retention_ms, _DEFAULTS.events_kept)
-    scripts.say_allow_oom(allowed=False)
-    tokens = RedisStore(cast("Link", Freight(scripts)), _DEFAULTS.partitions)
-    async for some in _rides(train, tokens, jobs):
+    service = tokens_of(store)
+    await service.prepare()
+    train = Train(*await asyncio.open_unix_connection(str(store.socket)))
+    common = service.settings.retention_ms, service.settings.events_kept  # what every script takes first
+    digests = {verb: store.client.script_load(source(verb)) for verb in VERBS}
+
+    async def run(verb: str, key: str, *args: Any) -> Any:
+        answer, _ = await train.call("EVALSHA", digests[verb], 1, key, *common, *args)
+        return answer
+
+    service.link.run = run  # type: ignore[assignment, method-assign] # without deadlines: a call waits for its train
+    async for some in _rides(train, service.store, jobs):
         answers += some
         if len(answers) % TOLD == 0:
             say(f"{len(answers):,} tokens {done}")
-    writer.close()
+    train.close()
+    await service.link.close()
     return answers
 
 

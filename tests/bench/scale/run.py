@@ -7,17 +7,19 @@ import msgspec
 from tests.bench.bulk import say
 from tests.bench.goals import Goal, at_least, at_most
 from tests.bench.report import Machine, machine
-from tests.bench.scale import burst, flat, idle, lag, owners, start
+from tests.bench.scale import burst, flat, idle, lag, owners, start, sweeping
 from tests.bench.scale.burst import Burst
 from tests.bench.scale.flat import Costs
 from tests.bench.scale.idle import Idle
 from tests.bench.scale.lag import Lag
+from tests.bench.scale.sweeping import Sweeping
 from tests.bench.servers import Store
 from tests.servers import binaries
 
 FEW = 1_000  # tokens that everything is compared with
 A_SECOND, LAG_S = 1_000, 10.0  # expiries
 IDLE_S = 20.0
+SWEPT = 10_000  # to see what a sweep costs for each
 STARTS = 5
 FLAT = 1.3  # times what it costs with few
 
@@ -34,6 +36,7 @@ class Scale(msgspec.Struct):
     levels: dict[int, Costs]  # by how many tokens were there
     owners: dict[int, Costs]  # by how many tokens the owner had
     idle: Idle
+    sweeping: Sweeping
     goals: list[Goal] = []
 
 
@@ -55,10 +58,11 @@ def measured(live: int, due: int, *, quick: bool) -> Scale:
         say(f"{live:,} tokens: start, idle, burst, lag")
         starts[live] = start.seconds(store, STARTS)
         resting = idle.measure(store, 5.0 if quick else IDLE_S)
+        swept = sweeping.measure(store, SWEPT)
         bursts.append(burst.measure(store, live, due))
         lags.append(lag.measure(store, live, A_SECOND, seconds))
         name = store.name
-    found = Scale(here, name, live, issued, weight, starts, bursts, lags, levels, by_owner, resting)
+    found = Scale(here, name, live, issued, weight, starts, bursts, lags, levels, by_owner, resting, swept)
     found.goals = _goals(found)
     return found
 

@@ -56,7 +56,9 @@ def _notes(found: Scale) -> list[str]:
     idle = found.idle
     resting = f"{idle.service:.1%} of a core, and {idle.store:.1%} of one for the store"
     issued = f"{found.issued_a_second:,.0f} tokens for a second of the store's processor time"
+    swept = f"{found.sweeping.rescored:.0f} us still alive, {found.sweeping.marked:.0f} at its end"
     return [
+        f"- a due token costs the store {swept}, and {found.sweeping.purged:.0f} when it is forgotten",
         f"- start to ready, tokens in the store: {starts}",
         f"- idle with {found.live:,} live, over {idle.seconds:g} s: {resting}",
         f"- the scripts issue {issued}; {found.bytes_a_token:,.0f} bytes a token",
