@@ -14,7 +14,7 @@ from tests.chaos.history import FINAL, UNREACHABLE, History, Operation
 from tests.chaos.story import Story, Violation
 
 TIMEOUT_S = 1.0  # of the store, as scenarios set it
-MARGIN_S = 1.5  # some requests ask the store twice; and the machine is busy
+MARGIN_S = 1.0  # some requests ask the store twice; and the machine is busy
 
 
 class Rules(msgspec.Struct, frozen=True):

@@ -8,6 +8,7 @@ from hashlib import sha1
 import pytest
 
 from service.store.scripts import ALLOW_OOM, source
+from tests.api.calls import ADMIN, KEYS
 from tests.chaos.checker import Rules
 from tests.chaos.proxy import Command, Fault, Wire
 from tests.chaos.scenario import Chaos
@@ -68,3 +69,19 @@ async def test_a_service_that_is_killed(chaos: Chaos, doing: str, seed: int) -> 
         await run.busy(5)
 
     assert run.outcomes()[0] > 0
+
+
+async def test_one_of_two_that_is_killed_while_both_sweep(chaos: Chaos, seed: int) -> None:
+    """The other one, which is as young and as eager, goes on with what was left."""
+    dice = random.Random(seed)
+    verb, mix = MIXES["sweeping"]
+    name = "SIGKILL of one of two services, both sweeping"
+    async with chaos(name, proxied=True, mix=mix, rules=Rules(silent=True), tick_ms=5) as run:
+        other = {"redis_url": run.store.url, "signing_keys": KEYS, "admin_token": ADMIN, "tick_ms": 5}
+        with Service(**other, log_level="ERROR", events_kept=1_000_000):
+            for _ in range(KILLS):
+                await run.busy(5)
+                with run.fault(), run.proxy.under(Ambush(verb, run.service, dice)):
+                    await wait_until(lambda: not run.service.running, timeout_s=20)
+                    await asyncio.to_thread(run.service.start)
+            await run.busy(5)

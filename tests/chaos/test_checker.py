@@ -108,7 +108,7 @@ def test_what_is_in_order_is_left_alone(lines: list[AnyLine]) -> None:
         ("an acknowledged transition without an event", [*LIVES, live("renew", 2.01)]),
         ("evicted", [*without(ENDS, EXPIRED), replace(EXPIRED, ended_by="evicted")]),
         ("tokens that nobody asked for", [*LIVES, replace(ALIVE, id="x"), *told("issued", id_="x")]),
-        ("answered too late", [*LIVES, live("peek", 2, waited=2.6)]),
+        ("answered too late", [*LIVES, live("peek", 2, waited=2.1)]),
         ("another's answer", [*LIVES, live("use", 3, told="x", told_owner="ann")]),
         ("another's answer", [*LIVES, live("peek", 3, told="t", told_owner="bob")]),
         ("another's answer", [*LIVES, replace(refused("use", 3, "unknown"), told="x")]),

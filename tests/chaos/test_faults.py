@@ -8,6 +8,7 @@ import pytest
 from tests.chaos import table
 from tests.chaos.history import History
 from tests.chaos.scenario import Chaos
+from tests.servers import Server
 
 pytestmark = pytest.mark.chaos
 
@@ -28,14 +29,14 @@ async def test_a_store_that_kills_all_connections_for_a_second(chaos: Chaos, tmp
     assert f"| CLIENT KILL, short | {len(written.operations):10,} |          0 |" in table.text()
 
 
-async def test_a_store_that_forgets_a_token_is_found_out(chaos: Chaos) -> None:
-    async def forget() -> None:
-        async with chaos("a token is forgotten") as run:
-            await run.busy(1)
-            with run.plain() as store:
-                store.delete(f"tl:{{{run.traffic.live[0].id[:2]}}}:t:{run.traffic.live[0].id.replace('-', '')}")
+async def test_a_store_that_writes_nothing_down_is_found_out(chaos: Chaos) -> None:
+    async def lose() -> None:
+        async with chaos("SIGKILL of a store without AOF", store=Server(appendonly="no")) as run:
+            await run.busy(2)
+            await asyncio.to_thread(run.store.kill)
+            await asyncio.to_thread(run.store.start)
 
-    with pytest.raises(AssertionError, match="an acknowledged token was lost"):
-        await forget()
+    with pytest.raises(AssertionError, match=r"'an acknowledged token was lost': \d\d"):
+        await lose()
 
     assert table.ROWS.pop().violations
