@@ -21,7 +21,7 @@ from service.core.seal import Sealer
 from service.core.store import ANY_TENANT, Ask, Store
 from service.core.text import Texts, new_handle, partition_in
 from service.core.token import Change, Draft, Issued, Token, Words, etag
-from service.core.watch import SILENT, Watch, about, counted, counted_each, failed
+from service.core.watch import AUTHORIZE, SILENT, Watch, about, counted, counted_each, failed
 
 OVERLAP_MS = 10_000  # how long a rotated text lives on when nothing is said: the requests that are on their way
 MANY = 1_000  # tokens in one call
@@ -45,7 +45,7 @@ class Tokens:
 
     async def authorize(self, caller: str | None, grant: str) -> Caller:
         """Uses the caller's token.  Raises `CallerRefused`."""
-        return await counted(self.watch, "authorize", self._authorize(caller, grant))
+        return await counted(self.watch, AUTHORIZE, self._authorize(caller, grant))
 
     async def use(self, text: str | None, *, by: By = HOLDER, scopes: tuple[str, ...] = ()) -> Token:
         """Checks a token and puts it back to full life.  Raises a `Refusal`, and then changed nothing."""

@@ -30,6 +30,7 @@ class Watch:
 
 
 SILENT = Watch()
+AUTHORIZE = "authorize"  # of a caller alone: no verb of a token
 
 
 async def counted(watch: Watch, verb: str, asked: Awaitable[T]) -> T:
@@ -38,6 +39,7 @@ async def counted(watch: Watch, verb: str, asked: Awaitable[T]) -> T:
         given = await asked
     except (Refusal, CallerRefused, Unavailable) as no:
         watch.verdict(verb, no.code)
+        named(verb)
         raise
     watch.verdict(verb, "ok")
     return given
@@ -45,6 +47,7 @@ async def counted(watch: Watch, verb: str, asked: Awaitable[T]) -> T:
 
 async def counted_each(watch: Watch, verb: str, number: int, asked: Awaitable[Sequence[T]]) -> Sequence[T]:
     """The same for so many tokens at once: each has its verdict, and what refuses them all is that of each."""
+    named(verb)
     try:
         given = await asked
     except (CallerRefused, Unavailable) as no:
@@ -82,6 +85,13 @@ def about(verb: str, handle: str | None, caller: str | None = None) -> None:
     if note is not None:
         note.verb, note.handle = verb, handle
         note.caller = caller or note.caller
+
+
+def named(verb: str) -> None:
+    """The same where no token is known: its caller may not have come as far as that."""
+    note = NOTE.get()
+    if note is not None and verb != AUTHORIZE:
+        note.verb = note.verb or verb
 
 
 def asked_by(caller: str | None) -> None:

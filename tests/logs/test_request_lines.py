@@ -81,7 +81,20 @@ async def test_a_refusal_has_its_word(admin: Caller, log: Log) -> None:
     line = await log.answered(unknown)
     assert (line["outcome"], line["verb"]) == ("malformed", "use")
     assert "handle" not in line
-    assert (await log.answered(missing))["outcome"] == "caller_missing"
+    line = await log.answered(missing)
+    assert (line["outcome"], line["verb"]) == ("caller_missing", "use")
+
+
+async def test_a_batch_has_its_verb_and_its_caller_and_no_token(admin: Caller, log: Log) -> None:
+    request, refused, caller = named(), named(), await admin.caller("tokens:use")
+
+    await caller.post("/v1/tokens/batch", {"verb": "peek", "tokens": [NOBODY, "", NOBODY]}, request)
+    await admin.bearing(NOBODY).post("/v1/tokens/batch", {"verb": "use", "tokens": [NOBODY]}, refused)
+
+    line = await log.answered(request)
+    assert told(line) == answered("POST", "/v1/tokens/batch", 200, "ok", verb="peek", caller=caller.id)
+    line = await log.answered(refused)
+    assert told(line) == answered("POST", "/v1/tokens/batch", 401, "caller_malformed", verb="use")
 
 
 async def test_a_path_that_leads_nowhere_is_not_repeated(admin: Caller, log: Log) -> None:
