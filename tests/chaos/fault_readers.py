@@ -4,6 +4,7 @@ import asyncio
 import re
 import socket
 import time
+from typing import Any
 
 import aiohttp
 import msgspec
