@@ -75,10 +75,10 @@ class Service:
         self.settings = settings
         self.metrics = Metrics(start.metrics, start.place)
         self.lines, self.spans = lines.configured(), tracing.spans()
-        timeout_s = settings.store_timeout_ms / 1000
+        timeout_s, told = settings.store_timeout_ms / 1000, self.lines.transition if self.lines else None
         nodes = client(start.store_url, timeout_s)
         scripts = Scripts(settings.retention_ms, settings.events_kept, many=nodes.many)
-        self.link = Link(nodes, scripts, timeout_s, self.metrics, self.lines.transition if self.lines else None)
+        self.link = Link(nodes, scripts, timeout_s, self.metrics, told, settings.revoke_wait)
         self.store = RedisStore(self.link, settings.partitions, events_used=settings.events_used)
         self.leases = Leases(self.link, self.store.sweep, settings.partitions)
         store = self.spans.around(self.store) if self.spans else self.store

@@ -36,28 +36,42 @@ NO_ROOM = (
     ("when used memory >", "The token store is full: it takes nothing new until it has room; what it holds works on."),
     ("MISCONF", "The token store cannot write to its disk: until it can, nothing is changed or renewed."),
 )
+ENDINGS = ("revoke", "revoke_owner", "rotate")
+TOO_FEW = "The revocation was made, but too few replicas of the token store have it yet: repeat it."
 
 log = logging.getLogger("service.store")
 
 
 class Link:
-    """timeout_s bounds what a caller waits; the client's own timeouts end the call itself."""
+    """timeout_s bounds what a caller waits; the client's own timeouts end the call itself.
+
+    copies: how many replicas must have what ends tokens before it is acknowledged.
+    """
 
     def __init__(
-        self, nodes: Nodes, scripts: Scripts, timeout_s: float, watch: Watch = SILENT, changed: Changed | None = None
-    ) -> None:
+        self, nodes: Nodes, scripts: Scripts, timeout_s: float, watch: Watch = SILENT,
+        changed: Changed | None = None, copies: int = 0,
+    ) -> None:  # fmt: skip
         self.nodes, self.scripts, self.timeout_s, self.watch = nodes, scripts, timeout_s, watch
-        self._changed = changed
+        self._changed, self._copies = changed, copies
         self._under_way: set[asyncio.Task[Any]] = set()
 
     async def run(self, verb: str, key: str | list[str], *args: Any) -> Any:
         """One script call.  On a cluster its keys are of one partition."""
         started = time.perf_counter()
-        first = key if isinstance(key, str) else key[0]
-        answer, made = await self.at(first, lambda redis: self.scripts(redis, verb, key, *args))
+        first, copies = key if isinstance(key, str) else key[0], self._copies if verb in ENDINGS else 0
+        if copies:
+            wait_ms = int(self.timeout_s * 500)  # half of the time: the rest is for the script and the way
+            kept = await self.at(first, lambda redis: self.scripts.kept(redis, copies, wait_ms, verb, first, *args))
+            (answer, made), have = kept
+        else:
+            (answer, made), have = await self.at(first, lambda redis: self.scripts(redis, verb, key, *args)), 0
         self.watch.call(verb, time.perf_counter() - started)
         if made and self._changed is not None:
             self._tell(made, self._changed)
+        if have < copies:
+            self.watch.store_error("replicas")
+            raise _noted(Unavailable("replicas", TOO_FEW))
         return answer
 
     def run_shared(self, verb: str, key: str, *args: Any) -> Awaitable[Any]:

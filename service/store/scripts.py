@@ -70,6 +70,22 @@ class Scripts:
         except NoScriptError:
             return await redis.eval(script, len(keys), *words)
 
+    async def kept(self, redis: Redis, copies: int, wait_ms: int, verb: str, key: str, *args: Any) -> tuple[Any, int]:
+        """The same, and how many replicas had it after so long at most.
+
+        On one connection, for WAIT asks about what that has done; and behind a script that changed nothing it waits for
+        all that was written before, so that a repeat is not acknowledged sooner than the first.
+        """
+        pipeline = redis.pipeline(transaction=False)
+        # Whole: if it had to be repeated after NOSCRIPT, WAIT would have waited twice.
+        pipeline.eval(self._script(verb)[0], 1, key, *self._common, *args)
+        pipeline.execute_command("WAIT", copies, wait_ms)
+        answer, have = await pipeline.execute(raise_on_error=False)
+        for one in (answer, have):
+            if isinstance(one, Exception):
+                raise one
+        return answer, have
+
     def in_lane(self, lane: Lane, verb: str, key: str, *args: Any) -> "Awaitable[Any]":
         """The same on a connection of its own, written before anything else runs."""
         script, digest = self._script(verb)
