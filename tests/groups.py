@@ -125,6 +125,9 @@ class Cluster(Group):
         [found] = [one for one in self.servers if one.running and _serves(one, slot)]
         return found
 
+    def taken_over(self, slot: int, old: Server) -> bool:
+        return any(one is not old and one.running and _serves(one, slot) for one in self.servers)
+
     def _knows_all(self, one: Server) -> bool:
         lines = ask(one, "CLUSTER", "NODES").decode().splitlines()
         return len(lines) == len(self.servers) and not any("handshake" in line for line in lines)
@@ -153,11 +156,11 @@ def _follows(one: Server, master: Server) -> bool:
 
 
 class Trio(Group):
-    """servers: the master, then its replica.  patience_ms: after which the master has failed."""
+    """servers: the master, then its replicas.  patience_ms: after which the master has failed."""
 
-    def __init__(self, binary: str = "valkey", patience_ms: int = NEVER_MS) -> None:
+    def __init__(self, binary: str = "valkey", replicas: int = 1, patience_ms: int = NEVER_MS) -> None:
         super().__init__()
-        self.binary, self.patience_ms = binary, patience_ms
+        self.binary, self.replicas, self.patience_ms = binary, replicas, patience_ms
         self.sentinels: list[Server] = []
 
     @property
@@ -166,8 +169,10 @@ class Trio(Group):
 
     def form(self) -> None:
         master = self.add(Server(binaries()[self.binary], tcp=True, **COMMON))
-        replica = self.add(Server(binaries()[self.binary], tcp=True, **COMMON, replicaof=f"127.0.0.1 {master.port}"))
-        wait_for(lambda: replication(replica)["master_link_status"] == "up")
+        follows = f"127.0.0.1 {master.port}"
+        for _ in range(self.replicas):
+            self.add(Server(binaries()[self.binary], tcp=True, **COMMON, replicaof=follows))
+        wait_for(lambda: all(replication(one)["master_link_status"] == "up" for one in self.servers[1:]))
         self.sentinels = [self._sentinel(master) for _ in range(3)]
         wait_for(lambda: all(self._minds(one) for one in self.sentinels))
 
@@ -195,4 +200,6 @@ class Trio(Group):
     def _minds(self, one: Server) -> bool:
         with redis.Redis(port=one.port, socket_timeout=5.0) as client:
             [state] = client.sentinel_masters().values()
-            return bool(state["num-other-sentinels"] == 2 and state["num-slaves"] == 1 and not state["is_sdown"])
+            return bool(
+                state["num-other-sentinels"] == 2 and state["num-slaves"] == self.replicas and not state["is_sdown"]
+            )

@@ -31,7 +31,7 @@ def pair(request: pytest.FixtureRequest) -> Iterator[tuple[Server, Server]]:
 
 @pytest.fixture
 async def world(pair: tuple[Server, Server]) -> AsyncIterator[World]:
-    async with World(Real("master", pair[0]), revoke_wait=1, store_timeout_ms=3_000) as made:
+    async with World(Real("master", pair[0]), revoke_wait=1, store_timeout_ms=2_000) as made:
         yield made
 
 
