@@ -3,6 +3,7 @@
 `python -m tests.bench capacity` works the figures of `last.json` and `scale.json` into it, between two marks.
 """
 
+import math
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -83,7 +84,7 @@ class Need(NamedTuple):
     def nodes(self) -> int:
         """Masters; each wants a replica beside it."""
         cores = (self.using + self.turning + self.rescoring) / BUSY
-        return max(1, round(max(self.memory / DATA_BYTES, cores) + 0.5))
+        return math.ceil(max(self.memory / DATA_BYTES, cores))
 
 
 def text(speed: Report, scale: Scale) -> str:
@@ -118,7 +119,7 @@ _HEAD = ["live tokens", "memory", "uses/s", "cores: use", "cores: issue, mark, p
 
 
 def _row(need: Need, costs: Costs) -> list[str]:
-    processes = max(1, round(need.uses / costs.uses_a_process / BUSY + 0.5))
+    processes = math.ceil(need.uses / costs.uses_a_process / BUSY)
     cores = [f"{one:.2f}" for one in (need.using, need.turning, need.rescoring)]
     numbers = [f"{need.memory / 1e9:,.0f} GB", f"{need.uses:,.0f}", *cores, f"{need.nodes:,}", f"{processes:,}"]
     return [f"{need.tokens:,}", *numbers]
