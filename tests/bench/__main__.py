@@ -47,7 +47,7 @@ def arguments() -> argparse.Namespace:
 
 
 def measured(count: int, seconds: float, tokens: int) -> Report:
-    machine = report.machine(rivals=True)
+    machine = report.machine()
     installed = list(reversed(binaries().values()))  # what is on PATH comes first
     with Store(installed[0]) as store, service(store) as ours, Plain(store) as plain, ExitStack() as stack:
         lined_up = [*contenders.ours(store, ours, plain), *contenders.theirs(store, stack)]
@@ -61,6 +61,7 @@ def measured(count: int, seconds: float, tokens: int) -> Report:
     bare = report.faster(samples, contenders.BARE)
     found = Report(
         machine=machine,
+        rivals=report.rivals(),
         store=store_name,
         lanes=LANES,
         seconds=seconds,

@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import re
 import subprocess
 import time
 
@@ -10,12 +11,14 @@ import aiohttp
 import msgspec
 
 from tests.bench.calls import BATCH as IN_A_BATCH
-from tests.bench.contenders import BARE, BATCH, GATEWAY, NAIVE, USE
+from tests.bench.contenders import BATCH, GATEWAY, NAIVE, USE
 from tests.bench.goals import Goal, at_least, at_most
 from tests.bench.measure import Alone, Ratio, Rounds, middle, ratio
 from tests.bench.memory import Memory
 from tests.bench.rivals.rival import HERE, HOME, KINDS
+from tests.servers import ROOT
 
+LOCK = ROOT / "deploy" / "requirements" / "bench.txt"
 RATIO_FIELDS = {"requests/s x bare": "rate", "p99 x bare": "p99_ms"}
 
 
@@ -33,6 +36,7 @@ class Machine(msgspec.Struct):
 
 class Report(msgspec.Struct):
     machine: Machine
+    rivals: dict[str, str]  # versions
     store: str
     lanes: int
     seconds: float
@@ -46,24 +50,24 @@ class Report(msgspec.Struct):
     goals: list[Goal] = []
 
 
-def machine(*, rivals: bool) -> Machine:
+def machine() -> Machine:
     versions = {"Python": platform.python_version(), "aiohttp": aiohttp.__version__}
     return Machine(
         date=time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
         cores=os.cpu_count() or 1,
         load=os.getloadavg()[0],
         system=f"{platform.system()} {platform.machine()}",
-        versions=versions | (_rivals_versions() if rivals else {}),
+        versions=versions,
     )
 
 
-def _rivals_versions() -> dict[str, str]:
-    """As they are pinned."""
-    if not (HOME / "node_modules").exists():
-        return {}
-    node = subprocess.run(["node", "--version"], capture_output=True, check=True, text=True).stdout.strip("v\n")
-    wanted: dict[str, str] = json.loads((HERE / "package.json").read_text())["dependencies"]
-    return {"Node": node} | wanted
+def rivals() -> dict[str, str]:
+    """The versions of what is installed, as they are pinned."""
+    found = dict(re.findall(r"^(starsessions)==(\S+)", LOCK.read_text(), re.MULTILINE)) if HOME.exists() else {}
+    if (HOME / "node_modules").exists():
+        node = subprocess.run(["node", "--version"], capture_output=True, check=True, text=True).stdout.strip("v\n")
+        found |= {"Node": node, **json.loads((HERE / "package.json").read_text())["dependencies"]}
+    return found
 
 
 def faster(samples: Rounds, names: tuple[str, ...]) -> str:
@@ -104,6 +108,3 @@ def goals(report: Report) -> list[Goal]:
     found += [two if report.cores_for_two else Goal(two.claim, two.value, None)]
     found.append(at_most("store commands per use alone", report.alone.commands, 1))
     return found + [at_most(f"bytes a live token on {one.store}", one.live, 800, ",.0f") for one in report.memory]
-
-
-__all__ = ["BARE", "Machine", "Report", "best_rival", "faster", "goals", "machine", "ratios_of", "tokens_a_second"]

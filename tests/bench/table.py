@@ -24,9 +24,11 @@ def text(report: Report) -> str:
 
 def _preface(report: Report) -> str:
     turns = len(report.rounds[report.bare])
+    rivals = ", ".join(f"{name} {version}" for name, version in report.rivals.items()) or "none is installed"
     return (
         f"{report.machine}; store: {report.store}, nothing written to disk.\n"
-        f"{report.lanes} requests in flight, 10,000 tokens or sessions; each server one process; "
+        f"Rivals: {rivals}.\n"
+        f"{report.lanes} requests in flight, 10,000 tokens or sessions; each server one process;\n"
         f"medians of {turns} interleaved rounds of {report.seconds:g} s.\n"
         "x: ratio of requests/s, median (least..greatest) of the rounds; us: processor time a request;\n"
         "commands: sent to the store a request, with the service's own sweeping."

@@ -41,7 +41,7 @@ class Scale(msgspec.Struct):
 
 
 def measured(live: int, due: int, *, quick: bool) -> Scale:
-    here = machine(rivals=False)
+    here = machine()
     binary = list(binaries().values())[-1]  # what is on PATH comes first
     seconds = 2.0 if quick else LAG_S
     with Store(binary) as store:
