@@ -170,7 +170,7 @@ async def test_a_frozen_store_holds_nobody_longer_than_the_timeout(
     """100 ms above the timeout are what a caller may notice.  What the test's own loop was late is not the service's:
     it is measured beside, and taken off.  The tokens are issued by another process: two hundred at once, each of them
     written to the disk, may well take a busy machine longer than that timeout."""
-    async with World(mine) as patient, World(mine, store_timeout_ms=300) as world:
+    async with World(mine, store_timeout_ms=60_000) as patient, World(mine, store_timeout_ms=300) as world:
         issued = await asyncio.gather(*[patient.issue(str(number)) for number in range(OWNERS)])
         asks = everything(world, issued[:5], await patient.caller("tokens:use", "tokens:issue"))
         asks |= {f"use {number}": use(world, one) for number, one in enumerate(issued)}
