@@ -4,12 +4,13 @@ from collections import Counter
 
 import pytest
 from msgspec import UNSET
+from prometheus_client.parser import text_string_to_metric_families
 
 from service.core.errors import CallerRefused, Refusal, Unavailable
 from service.core.token import Change
+from tests.api.calls import NOBODY, Caller
 from tests.world import World
 
-NOBODY = f"tl_{'A' * 28}.{'A' * 43}"
 Verdicts = Counter[tuple[str, str]]
 
 
@@ -120,3 +121,33 @@ async def test_an_outage_is_a_verdict_about_none_but_is_counted(world: World, mo
         await world.tokens.many("peek", [text, text], caller)
 
     assert verdicts(world) == {("use", "unavailable"): 1, ("peek", "unavailable"): 2}
+
+
+async def scraped(admin: Caller) -> Verdicts:
+    """What the metrics of the service say."""
+    body = (await admin.get("/metrics")).body.decode()
+    families = {family.name: family for family in text_string_to_metric_families(body)}
+    samples = families["tokenlife_verdicts"].samples if "tokenlife_verdicts" in families else []
+    return Counter(
+        {(one.labels["verb"], one.labels["outcome"]): int(one.value) for one in samples if one.name.endswith("_total")}
+    )
+
+
+async def test_whichever_way_a_request_is_answered_it_is_counted_once(admin: Caller) -> None:
+    caller, token = await admin.caller("tokens:use", tenant="default"), await admin.issue()
+    text, before = token["token"], await scraped(admin)
+    missing, forged = admin.bearing(None), admin.bearing(NOBODY)
+
+    for verb in ("use", "peek"):
+        for by in (caller, missing, forged):
+            await by.post(f"/v1/tokens/{verb}", {"token": text})
+        for wrong in (NOBODY, ""):
+            await caller.post(f"/v1/tokens/{verb}", {"token": wrong})
+        for by in (admin.bearing(text), missing, forged):
+            await by.get(f"/gateway/{verb}")
+            await by.get(f"/gateway/{verb}/orders")
+    await caller.post("/v1/tokens/batch", {"verb": "peek", "tokens": [text, NOBODY]})
+
+    each = {"ok": 3, "caller_missing": 1, "caller_malformed": 1, "malformed": 3, "missing": 3}
+    expected = Counter({(verb, outcome): times for verb in ("use", "peek") for outcome, times in each.items()})
+    assert await scraped(admin) - before == expected + Counter({("peek", "ok"): 1, ("peek", "malformed"): 1})
