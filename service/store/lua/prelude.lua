@@ -19,6 +19,8 @@ local CHANGING = 38 -- bytes of deadline, last use and uses
 local TICKS = 2048 -- sequence numbers in a millisecond; keeps them exact in a double until the year 2109
 
 local HEAD = '^(%a+) (%d+) (%d+) (%d+) (%d+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+)([^\n]*)\n([^\n]*)\n([^\n]*)(.*)$'
+-- The same in nine words: what is told when a token is listed and ended, and around ended at and ended by the rest.
+local BRIEF = '^(%a+)( (%d+) %d+ %d+ (%d+) %S+ %S+ %S+ %S+ )%S+ %S+( (%S+) (%S+)[^\n]*\n([^\n]*)\n[^\n]*(.*))$'
 
 -- ms, and within this ms the half microseconds
 local function clock()
@@ -76,53 +78,98 @@ local function lapsed(rotation) return rotation ~= '' and 'revoked' or 'expired'
 local made = {}
 
 local function event(kind, id, record)
-  local late = kind == 'expired' and math.max(0, now - string.match(record, '%d+')) or ''
+  local late = kind == 'expired' and math.max(0, now - string.sub(record, 9, 21)) or ''
   if kind ~= 'used' then made[#made + 1] = kind .. ' ' .. id .. ' ' .. late end
   redis.call('XADD', tag_of(id) .. 'ev', 'MAXLEN', '~', EVENTS_KEPT, '*', 'kind', kind, 'id', id, 'record', record)
 end
 
-local function count(token, state, by)
-  local totals, tenants = tag_of(token.id) .. 'n', tag_of(token.id) .. 'n:' .. token.tenant
-  local field = token.type .. ':' .. state
-  redis.call('HINCRBY', totals, state, by)
-  if redis.call('HINCRBY', tenants, field, by) == 0 then redis.call('HDEL', tenants, field) end
+-- Puts tokens of one partition into the lists of their states and counts them there (by 1), or takes them out (-1).
+-- What they share is written once.
+local function relist(tokens, by)
+  local tag, groups, owners = tag_of(tokens[1].id), {}, {}
+  local function gather(words, token)
+    if by > 0 then words[#words + 1] = token.sequence end
+    words[#words + 1] = token.id
+  end
+  for _, token in ipairs(tokens) do
+    local name = token.tenant .. ':' .. token.type .. ':' .. token.state
+    groups[name] = groups[name] or { like = token, number = 0, words = {} }
+    groups[name].number = groups[name].number + by
+    gather(groups[name].words, token)
+    name = name .. ':' .. token.owner
+    owners[name] = owners[name] or {}
+    gather(owners[name], token)
+  end
+  local command = by > 0 and 'ZADD' or 'ZREM'
+  for name, words in pairs(owners) do redis.call(command, tag .. 'o:' .. name, unpack(words)) end
+  for name, group in pairs(groups) do
+    local tenants, field = tag .. 'n:' .. group.like.tenant, group.like.type .. ':' .. group.like.state
+    redis.call(command, tag .. 'i:' .. name, unpack(group.words))
+    redis.call('HINCRBY', tag .. 'n', group.like.state, group.number)
+    if redis.call('HINCRBY', tenants, field, group.number) == 0 then redis.call('HDEL', tenants, field) end
+  end
 end
 
-local function list_keys(token, state)
-  local rest = token.tenant .. ':' .. token.type .. ':' .. state
-  return tag_of(token.id) .. 'i:' .. rest, tag_of(token.id) .. 'o:' .. rest .. ':' .. token.owner
+-- What the ending of a token takes of its record.
+local function brief(id, record)
+  local state, head, deadline, sequence, tail, tenant, kind, owner, rotation = string.match(record, BRIEF)
+  return { id = id, record = record, state = state, head = head, deadline = tonumber(deadline), sequence = sequence,
+    tail = tail, tenant = tenant, type = kind, owner = owner, rotation = rotation }
 end
 
-local function list(token, state)
-  local tenants, owners = list_keys(token, state)
-  redis.call('ZADD', tenants, token.sequence, token.id)
-  redis.call('ZADD', owners, token.sequence, token.id)
-  count(token, state, 1)
+-- The brief tokens of ids of one partition, with the remaining life of those that are active; `false` where there is
+-- no record.
+local function briefs(ids)
+  if #ids == 0 then return {} end
+  local tag, records, lives, tokens = tag_of(ids[1]), {}, {}, {}
+  for i, id in ipairs(ids) do records[i], lives[i] = tag .. 't:' .. id, tag .. 'l:' .. id end
+  records, lives = redis.call('MGET', unpack(records)), redis.call('MGET', unpack(lives))
+  for i, id in ipairs(ids) do
+    tokens[i] = records[i] and brief(id, records[i])
+    if lives[i] and tokens[i] then tokens[i].remaining = remaining(id) end
+  end
+  return tokens
 end
 
-local function unlist(token, state)
-  local tenants, owners = list_keys(token, state)
-  redis.call('ZREM', tenants, token.id)
-  redis.call('ZREM', owners, token.id)
-  count(token, state, -1)
+-- What a brief token ends as, when, and by what.
+local function ending(token, state, at, by)
+  token.to, token.at, token.by = state, whole(at), by
+  return token
 end
 
--- The one way into a final state: life, record, lists, counts, purge time and event in one step.
-local function finish(token, state, at, by)
-  redis.call('DEL', key('l', token.id))
-  unlist(token, token.state)
-  token.state, token.ended_at, token.ended_by = state, whole(at), by
-  redis.call('SET', key('t', token.id), render(token))
-  list(token, state)
-  redis.call('ZADD', tag_of(token.id) .. 'due', whole(now + RETENTION), token.id)
-  event(state, token.id, token.record)
-end
-
--- Marks an active record whose life is gone.  Gone before its deadline, it was evicted.
-local function mark_lapsed(token)
+-- The ending of one whose life is gone.  Gone before its deadline, it was evicted.
+local function lapse(token)
   local evicted = token.rotation == '' and now < token.deadline
   local by = token.rotation ~= '' and 'rotated' or evicted and 'evicted' or 'life'
-  finish(token, lapsed(token.rotation), evicted and now or token.deadline, by)
+  return ending(token, lapsed(token.rotation), evicted and now or token.deadline, by)
+end
+
+-- The one way into a final state: life, record, lists, counts, purge times and events in one step, of brief tokens of
+-- one partition that have their endings.  Begins by taking something away, which a full store allows.
+local function finish_all(tokens)
+  if #tokens == 0 then return end
+  local tag, purge = tag_of(tokens[1].id), whole(now + RETENTION)
+  local lives, records, due = {}, {}, {}
+  relist(tokens, -1)
+  for i, token in ipairs(tokens) do
+    token.state = token.to
+    token.record = token.state .. token.head .. token.at .. ' ' .. token.by .. token.tail
+    lives[i] = tag .. 'l:' .. token.id
+    records[2 * i - 1], records[2 * i] = tag .. 't:' .. token.id, token.record
+    due[2 * i - 1], due[2 * i] = purge, token.id
+    event(token.state, token.id, token.record)
+  end
+  relist(tokens, 1)
+  redis.call('DEL', unpack(lives))
+  redis.call('MSET', unpack(records))
+  redis.call('ZADD', tag .. 'due', unpack(due))
+end
+
+-- The same for one that was parsed.
+local function finish(token, state, at, by)
+  local ended = ending(brief(token.id, token.record), state, at, by)
+  finish_all({ ended })
+  token.state, token.record, token.ended_at, token.ended_by = ended.state, ended.record, ended.at, by
 end
 
 -- The token of an id that may be touched for a tenant ('*': any), or the word that forbids it and the record.
@@ -165,6 +212,6 @@ local function create(token)
   end
   token.remaining = token.deadline == 0 and -1 or token.deadline - now
   redis.call('SET', key('t', token.id), render(token))
-  list(token, 'active')
+  relist({ token }, 1)
   event('issued', token.id, token.record)
 end

@@ -8,12 +8,12 @@ local flat = {}
 for i = 5, #ARGV do
   local id = ARGV[i]
   local record = redis.call('GET', key('t', id))
-  local token = record and parse(id, record)
+  local token = record and brief(id, record)
   if not token or (ARGV[3] ~= '*' and ARGV[3] ~= token.tenant) then
     flat[#flat + 1], flat[#flat + 2], flat[#flat + 3] = 'unknown', 0, ''
   else
     if token.state == 'active' then
-      if remaining(id) then finish(token, 'revoked', now, ARGV[4]) else mark_lapsed(token) end
+      finish_all({ remaining(id) and ending(token, 'revoked', now, ARGV[4]) or lapse(token) })
     end
     flat[#flat + 1], flat[#flat + 2], flat[#flat + 3] = 'ok', 0, token.record
   end

@@ -10,30 +10,33 @@ for i = 10, #ARGV do kept[ARGV[i]] = true end
 
 local revoked, more = 0, 0
 
-local function end_one(id)
-  local alive = remaining(id)
-  if alive then revoked = revoked + 1 end
-  if ARGV[8] == '1' then return end
-  local token = parse(id, redis.call('GET', key('t', id)))
-  if alive then finish(token, 'revoked', now, reason) else mark_lapsed(token) end
+-- Reads past the spared ones, never past the limit: spared ids are few (the caller bounds them).
+local function of_kind(kind)
+  local ids, most = {}, limit + #ARGV - 9
+  local found = redis.call('ZRANGE', tag .. 'o:' .. tenant .. ':' .. kind .. ':active:' .. owner, 0, most)
+  if #found > most then more = 1 end
+  for _, id in ipairs(found) do
+    if not kept[id] then ids[#ids + 1] = id end
+  end
+  return briefs(ids)
 end
 
--- Reads past the spared ones, never past the limit: spared ids are few (the caller bounds them).
-local function end_all(kind)
-  local list = tag .. 'o:' .. tenant .. ':' .. kind .. ':active:' .. owner
-  local spared = #ARGV - 9
-  local ids = redis.call('ZRANGE', list, 0, limit + spared)
-  if #ids > limit + spared then more = 1 end
-  for _, id in ipairs(ids) do
-    if not kept[id] then
-      if revoked >= limit then more = 1 return end
-      end_one(id)
+-- One whose life is gone ends too, as what it is, and is no part of what was asked for.
+local function end_all(tokens)
+  local ended = {}
+  for _, token in ipairs(tokens) do
+    if revoked == limit then
+      more = 1
+      break
     end
+    if token.remaining then revoked = revoked + 1 end
+    ended[#ended + 1] = token.remaining and ending(token, 'revoked', now, reason) or lapse(token)
   end
+  if ARGV[8] ~= '1' then finish_all(ended) end
 end
 
 for _, field in ipairs(redis.call('HKEYS', tag .. 'n:' .. tenant)) do
   local kind = string.match(field, '^(.*):active$')
-  if kind and (only == '' or only == kind) then end_all(kind) end
+  if kind and (only == '' or only == kind) then end_all(of_kind(kind)) end
 end
 return { revoked, more }

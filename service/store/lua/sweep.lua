@@ -2,46 +2,56 @@
 -- Any number of sweepers may run: each looks again at the life before it marks.
 --
 -- KEYS  the due of each partition to look at
--- ARGV  .. .. limit
+-- ARGV  .. .. limit (1000 at most)
 -- gives marked, rescored, purged, evicted, ms until the next thing is due (-1: nothing is), then the lag in ms of
 --       each one marked expired
 
-local limit = tonumber(ARGV[3])
+local room = tonumber(ARGV[3])
 local marked, rescored, purged, evicted, wait = 0, 0, 0, 0, -1
 local lags = {}
 
-local function purge(token, due)
-  redis.call('DEL', key('t', token.id))
-  unlist(token, token.state)
-  redis.call('ZREM', due, token.id)
-  purged = purged + 1
+local function mark(tokens)
+  for _, token in ipairs(tokens) do
+    if now < token.deadline then evicted = evicted + 1 end
+    lags[#lags + 1] = math.max(0, now - token.deadline)
+    lapse(token)
+  end
+  finish_all(tokens)
+  marked = marked + #tokens
 end
 
-local function mark(token)
-  if now < token.deadline then evicted = evicted + 1 end
-  lags[#lags + 1] = math.max(0, now - token.deadline)
-  mark_lapsed(token)
-  marked = marked + 1
+local function purge(tokens, due)
+  if #tokens == 0 then return end
+  local ids, records = {}, {}
+  for i, token in ipairs(tokens) do ids[i], records[i] = token.id, key('t', token.id) end
+  relist(tokens, -1)
+  redis.call('DEL', unpack(records))
+  redis.call('ZREM', due, unpack(ids))
+  purged = purged + #tokens
 end
 
-local function visit(id, due)
-  local record = redis.call('GET', key('t', id))
-  if not record then return redis.call('ZREM', due, id) end
-  local token = parse(id, record)
-  if token.state ~= 'active' then return purge(token, due) end
-  local left = remaining(id)
-  if not left then return mark(token) end
+-- The record says it exactly; only a TTL that somebody else made longer says more.
+local function rescore(token, due)
   rescored = rescored + 1
-  if left == -1 then return redis.call('ZREM', due, id) end
-  -- The record says it exactly; only a TTL that somebody else made longer says more.
-  redis.call('ZADD', due, whole(token.deadline > now and token.deadline or now + left), id)
+  if token.remaining == -1 then return redis.call('ZREM', due, token.id) end
+  redis.call('ZADD', due, whole(token.deadline > now and token.deadline or now + token.remaining), token.id)
+end
+
+local function visit(due)
+  local ids = redis.call('ZRANGEBYSCORE', due, '-inf', whole(now), 'LIMIT', 0, room)
+  local over, final, alive = {}, {}, {}
+  for i, token in ipairs(briefs(ids)) do
+    local which = token and (token.state ~= 'active' and final or token.remaining and alive or over)
+    if which then which[#which + 1] = token else redis.call('ZREM', due, ids[i]) end
+  end
+  mark(over)
+  purge(final, due)
+  for _, token in ipairs(alive) do rescore(token, due) end
+  room = room - #ids
 end
 
 for _, due in ipairs(KEYS) do
-  local room = limit - marked - rescored - purged
-  if room > 0 then
-    for _, id in ipairs(redis.call('ZRANGEBYSCORE', due, '-inf', whole(now), 'LIMIT', 0, room)) do visit(id, due) end
-  end
+  if room > 0 then visit(due) end
   local first = redis.call('ZRANGE', due, 0, 0, 'WITHSCORES')
   if first[2] then
     local ms = math.max(0, tonumber(first[2]) - now)

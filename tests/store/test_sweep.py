@@ -1,0 +1,98 @@
+"""Many tokens end in one call: each as what it is, and what they share is written once."""
+
+from collections import Counter
+
+import pytest
+
+from service.store import keys
+from tests import backends
+from tests.world import World
+
+MANY = 200
+
+
+async def test_one_pass_ends_each_token_as_what_it_is(world: World) -> None:
+    """Of several tenants, owners and types; after the test the lists and the counts are compared with a scan."""
+    spread = [(tenant, owner, kind) for tenant in ("shop", "bank") for owner in "ab" for kind in ("session", "device")]
+    expired = [await world.issue(owner, tenant=tenant, type=kind) for tenant, owner, kind in spread * 2]
+    evicted, renewed, eternal = [await world.issue("c"), await world.issue("d"), await world.issue("e", life_ms=None)]
+    rotated = await world.issue("f")
+    await world.tokens.rotate(rotated.text, overlap_ms=60_000)
+    forgotten = [await world.issue(owner, type=kind) for owner in "ag" for kind in ("session", "device")]
+    for one in forgotten:
+        await world.tokens.revoke(one.text)
+    for one in (*expired, rotated):
+        await world.expire_now(one)
+    await world.lose_life(evicted)
+    for one in (*forgotten, evicted, renewed, eternal):
+        await world.make_due(one)
+    await world.redis.zadd(keys.due(3), {f"03{0:030}": 1})  # of a token that nobody knows
+
+    done = await world.store.sweep(200)
+
+    assert (done.marked, done.evicted, done.rescored, done.purged) == (len(expired) + 2, 1, 2, len(forgotten))
+    assert len(done.lags_ms) == done.marked
+    assert await world.states(*expired, evicted, rotated) == ["expired"] * (len(expired) + 1) + ["revoked"]
+    assert await world.states(renewed, eternal) == ["active"] * 2
+    assert [await world.story(one) for one in expired] == [["issued", "expired"]] * len(expired)
+    assert await world.story(rotated) == ["issued", "rotated", "revoked"]
+    assert (await world.store.sweep(200)).looked_at == 0
+
+
+async def test_the_expired_in_between_do_not_hide_that_an_owner_has_more(world: World) -> None:
+    """They end too, as what they are, and are not counted as revoked."""
+    issued = [await world.issue("ann") for _ in range(9)]
+    for one in issued[:5]:
+        await world.expire_now(one)
+
+    answers = [await world.store.revoke_owner("default", "ann", None, "owner", [], 2, dry=False) for _ in range(5)]
+
+    assert answers == [(0, True), (1, True), (2, True), (1, False), (0, False)]
+    assert await world.states(*issued) == ["expired"] * 5 + ["revoked"] * 4
+
+
+@pytest.mark.parametrize("backend", backends.REAL, indirect=True)
+async def test_what_the_tokens_of_a_pass_share_is_written_once(world: World) -> None:
+    for _ in range(MANY):
+        await world.expire_now(await world.issue("ann"))
+    before = world.commands()
+
+    done = await world.store.sweep(MANY)
+
+    used = Counter(world.commands()) - Counter(before)
+    assert done.marked == MANY
+    assert used.pop("xadd") == MANY
+    assert used.total() <= 60  # 32 of them look at the sixteen partitions
+
+
+@pytest.mark.parametrize("backend", backends.REAL, indirect=True)
+async def test_a_token_of_a_big_owner_costs_no_more_to_revoke_than_one_of_a_small(world: World) -> None:
+    used = []
+    for owner, number in (("small", 10), ("big", 20 * MANY)):
+        for _ in range(number):
+            await world.issue(owner)
+        before = world.commands()
+        more = True
+        while more:
+            revoked, more = await world.store.revoke_owner("default", owner, None, "owner", [], MANY, dry=False)
+            assert revoked <= MANY
+        used.append((Counter(world.commands()) - Counter(before)).total() / number)
+
+    assert used[1] <= used[0]
+
+
+@pytest.mark.parametrize("backend", backends.REAL, indirect=True)
+async def test_on_a_full_store_that_lets_no_script_exceed_a_pass_is_still_whole(world: World) -> None:
+    """Redis 6.2 refuses what needs memory as the first write of a script, and only as the first."""
+    world.link.scripts.say_allow_oom(allowed=False)
+    issued = [await world.issue(owner) for owner in "abc"]
+    for one in issued:
+        await world.expire_now(one)
+    world.on_close(world.redis.config_set, "maxmemory", 0)
+    await world.redis.config_set("maxmemory", 1)
+
+    done = await world.store.sweep(200)
+
+    await world.redis.config_set("maxmemory", 0)
+    assert done.marked == 3
+    assert [await world.story(one) for one in issued] == [["issued", "expired"]] * 3
