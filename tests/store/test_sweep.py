@@ -1,5 +1,6 @@
 """Many tokens end in one call: each as what it is, and what they share is written once."""
 
+import asyncio
 from collections import Counter
 
 import pytest
@@ -68,9 +69,9 @@ async def test_what_the_tokens_of_a_pass_share_is_written_once(world: World) -> 
 @pytest.mark.parametrize("backend", backends.REAL, indirect=True)
 async def test_a_token_of_a_big_owner_costs_no_more_to_revoke_than_one_of_a_small(world: World) -> None:
     used = []
-    for owner, number in (("small", 10), ("big", 20 * MANY)):
-        for _ in range(number):
-            await world.issue(owner)
+    for owner, number in (("small", 10), ("big", 5 * MANY)):
+        for _ in range(number // 10):
+            await asyncio.gather(*[world.issue(owner) for _ in range(10)])
         before = world.commands()
         more = True
         while more:

@@ -50,13 +50,17 @@ local function visit(due)
   room = room - #ids
 end
 
+-- When the first thing is due, or nil.
+local function first(due) return tonumber(redis.call('ZRANGE', due, 0, 0, 'WITHSCORES')[2]) end
+
 for _, due in ipairs(KEYS) do
-  if room > 0 then visit(due) end
-  local first = redis.call('ZRANGE', due, 0, 0, 'WITHSCORES')
-  if first[2] then
-    local ms = math.max(0, tonumber(first[2]) - now)
-    if wait == -1 or ms < wait then wait = ms end
+  local next_at = first(due)
+  if room > 0 and next_at and next_at <= now then
+    visit(due)
+    next_at = first(due)
   end
+  local ms = next_at and math.max(0, next_at - now)
+  if ms and (wait == -1 or ms < wait) then wait = ms end
 end
 
 local answer = { marked, rescored, purged, evicted, wait }
