@@ -81,7 +81,7 @@ class Settings(Discreet, frozen=True, kw_only=True):
     forever: Annotated[YesNo, says("Whether a life of null, for ever, may be asked for.")] = True
     retention_ms: Annotated[Life, says("How long the record of a final token is kept.")] = 86_400_000
     partitions: Annotated[int, whole(1, 256), says("How tokens are split up; fixed at the first start.")] = 16
-    tick_ms: Annotated[int, whole(5, 10_000), says("The longest rest between two sweeps.")] = 50
+    tick_ms: Annotated[int, whole(5, 10_000), says("The longest rest between two sweeps.")] = 100
     store_timeout_ms: Annotated[int, whole(50, 60_000), says("How long a request waits for the store.")] = 1000
     facades: Annotated[Dialects, says("The published APIs that are served; empty: none.")] = DIALECTS
     log_format: Annotated[Format, says("How lines look; auto: console on a terminal, else json.")] = "auto"
