@@ -95,9 +95,12 @@ def _mistaken(one: Operation) -> bool:
 def _nobodys(history: History) -> Iterator[Violation]:
     """Tokens that nobody asked for: each that is not known must be of a request whose answer was lost."""
     known = {one.made for one in history.operations}
-    asked = Counter(
-        one.owner for one in history.operations if one.verb in ("issue", "rotate") and one.outcome == "perhaps"
-    )
+    answered = {one.key for one in history.operations if one.key and one.outcome == "done"}
+    lost = {
+        (one.owner, one.key or number)  # however often it was repeated, one with a key makes one token
+        for number, one in enumerate(history.operations)
+        if one.verb in ("issue", "rotate") and one.outcome == "perhaps" and one.key not in answered
+    }
     found = Counter(one.owner for one in history.kept if one.id not in known)
-    for owner, number in (found - asked).items():
+    for owner, number in (found - Counter(owner for owner, _ in lost)).items():
         yield Violation("tokens that nobody asked for", owner, f"{number} more than requests without an answer")

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.chaos
 
 KILLS = 6
 MIXES = {
-    "issuing": ("issue", {"issue": 40, "issue_short": 20, "use": 20, "peek": 5, "ended": 5}),
+    "issuing": ("issue", {"issue": 40, "issue_short": 20, "issue_again": 20, "use": 20, "peek": 5, "ended": 5}),
     "revoking": ("revoke", {"issue": 40, "use": 20, "peek": 5, "revoke": 30, "revoke_owner": 1, "ended": 15}),
     "sweeping": ("sweep", {"issue": 10, "issue_short": 50, "use": 20, "renew": 10, "rotate": 5, "ended": 10}),
 }

@@ -35,6 +35,7 @@ class Operation(Line, frozen=True):
     deadline_ms: int | None = None  # as the answer shows it: of `made`, else of the subject
     overlap_ms: int = 0
     most: int | None = None  # uses that were asked for
+    key: str = ""  # of a request that is repeated until it is answered
     more: bool = False  # of revoke_owner: there is more to do
 
     @property

@@ -59,6 +59,13 @@ LIVES: list[AnyLine] = [*clock(), ISSUED, USED, ALIVE, *told("issued")]
 ENDS: list[AnyLine] = [*clock(), ISSUED, USED, refused("peek", 13, "expired"), EXPIRED, *told("issued", "expired")]
 
 
+# With a key, repeated, answered.
+AGAIN: list[AnyLine] = [
+    *LIVES, asked("issue", 1, 503, subject="", key="k"), live("issue", 2, status=201, subject="", made="y", key="k"),
+    replace(ALIVE, id="y", uses=0), *told("issued", id_="y"),
+]  # fmt: skip
+
+
 def found(lines: list[AnyLine], rules: Rules | None = None) -> set[str]:
     history = History()
     history.add(*lines)
@@ -69,7 +76,7 @@ def without(lines: list[AnyLine], *gone: AnyLine) -> list[AnyLine]:
     return [line for line in lines if line not in gone]
 
 
-@pytest.mark.parametrize("lines", [ORDER, LIVES, ENDS])
+@pytest.mark.parametrize("lines", [ORDER, LIVES, ENDS, AGAIN])
 def test_what_is_in_order_is_left_alone(lines: list[AnyLine]) -> None:
     assert found(lines) == set()
 
@@ -108,6 +115,7 @@ def test_what_is_in_order_is_left_alone(lines: list[AnyLine]) -> None:
         ("an acknowledged transition without an event", [*LIVES, live("renew", 2.01)]),
         ("evicted", [*without(ENDS, EXPIRED), replace(EXPIRED, ended_by="evicted")]),
         ("tokens that nobody asked for", [*LIVES, replace(ALIVE, id="x"), *told("issued", id_="x")]),
+        ("tokens that nobody asked for", [*AGAIN, replace(ALIVE, id="x"), *told("issued", id_="x")]),
         ("answered too late", [*LIVES, live("peek", 2, waited=2.1)]),
         ("another's answer", [*LIVES, live("use", 3, told="x", told_owner="ann")]),
         ("another's answer", [*LIVES, live("peek", 3, told="t", told_owner="bob")]),

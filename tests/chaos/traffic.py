@@ -20,11 +20,12 @@ FAILED_REST_S = 0.05  # before it tries again
 WAIT_S = 30.0  # a request that takes as long has no answer
 OWNERS = 40
 SHORT_MS, LONG_MS = (150, 1_500), 600_000
+TRIES = 5  # of a request with an Idempotency-Key
 RECENT = 40  # half of all that is asked is about the newest: these still have short lives to lose
 
 MIX = {
-    "issue": 10, "issue_short": 10, "issue_counted": 2, "use": 40, "peek": 10, "renew": 8, "rotate": 4, "revoke": 8,
-    "revoke_owner": 1, "ended": 12,
+    "issue": 8, "issue_short": 10, "issue_counted": 2, "issue_again": 2, "use": 40, "peek": 10, "renew": 8,
+    "rotate": 4, "revoke": 8, "revoke_owner": 1, "ended": 12,
 }  # fmt: skip
 
 
@@ -41,7 +42,8 @@ class Known(msgspec.Struct):
 
 
 class Traffic:
-    """`mix`: how often each kind of request is made; 'ended' presents a token that has ended once more."""
+    """`mix`: how often each kind of request is made.  'issue_again' has an Idempotency-Key and is repeated until it is
+    answered; 'ended' presents a token that has ended once more."""
 
     def __init__(
         self, url: str, history: History, dice: random.Random, mix: Mapping[str, int] | None = None, users: int = USERS
@@ -94,6 +96,8 @@ class Traffic:
             most = 3 if kind == "issue_counted" else None
             life_ms = dice.randint(*SHORT_MS) if kind == "issue_short" else LONG_MS
             body = {"owner": owner, "life_ms": life_ms} | ({"uses": most} if most else {})
+            if kind == "issue_again":
+                return await self._insist(http, f"{dice.getrandbits(64):016x}", body, owner)
             return await self._ask(http, "issue", "/v1/tokens", body, owner, most=most)
         token = self._choose(dice, kind)
         if token is None:
@@ -107,19 +111,27 @@ class Traffic:
             body |= {"overlap_ms": overlap_ms}
         return await self._ask(http, verb, f"/v1/tokens/{verb}", body, token.owner, token, overlap_ms=overlap_ms)
 
+    async def _insist(self, http: aiohttp.ClientSession, key: str, body: Any, owner: str) -> Operation:
+        for _ in range(TRIES):
+            operation = await self._ask(http, "issue", "/v1/tokens", body, owner, key=key)
+            if operation.status not in (0, 503):
+                break
+            await asyncio.sleep(FAILED_REST_S)
+        return operation
+
     def _choose(self, dice: random.Random, kind: str) -> Known | None:
         among = list(self.ended) if kind == "ended" else self.live[-RECENT:] if dice.random() < 0.5 else self.live
         return dice.choice(among) if among else None
 
     async def _ask(
         self, http: aiohttp.ClientSession, verb: str, path: str, body: Any, owner: str, token: Known | None = None,
-        *, most: int | None = None, overlap_ms: int = 0,
+        *, most: int | None = None, overlap_ms: int = 0, key: str = "",
     ) -> Operation:  # fmt: skip
         began, late = time.monotonic(), self._lag.total
-        status, said = await _answer(http, self._url + path, body)
+        status, said = await _answer(http, self._url + path, body, {"Idempotency-Key": key} if key else {})
         ended = time.monotonic()
         operation = Operation(
-            verb=verb, subject=token.id if token else "", owner=owner, overlap_ms=overlap_ms, most=most,
+            verb=verb, subject=token.id if token else "", owner=owner, overlap_ms=overlap_ms, most=most, key=key,
             began=began, ended=ended, waited=max(0.0, ended - began - (self._lag.total - late)),
             status=status, code=_code(status, said), made=said.get("id", "") if status == 201 else "",
             told=said.get("id", ""), told_owner=said.get("owner", ""), state=said.get("state", ""),
@@ -138,10 +150,12 @@ class Traffic:
             self.ended.append(token)
 
 
-async def _answer(http: aiohttp.ClientSession, url: str, body: Any) -> tuple[int, dict[str, Any]]:
+async def _answer(
+    http: aiohttp.ClientSession, url: str, body: Any, headers: dict[str, str]
+) -> tuple[int, dict[str, Any]]:
     """Status 0: none came, or not all of it."""
     try:
-        async with http.post(url, data=msgspec.json.encode(body)) as got:
+        async with http.post(url, data=msgspec.json.encode(body), headers=headers) as got:
             said = await got.read()
             return got.status, msgspec.json.decode(said) if said else {}
     except aiohttp.ClientConnectorError:
