@@ -1,5 +1,6 @@
 """The master that Sentinel names, behind one pool that follows it."""
 
+from collections.abc import Callable
 from typing import Any
 
 from redis.asyncio import BlockingConnectionPool, Redis
@@ -14,6 +15,22 @@ from service.store.urls import Where, wrong
 class LedPool(SentinelConnectionPool, BlockingConnectionPool):
     """Each new connection leads to the master of that moment; once it is full, it makes the caller wait."""
 
+    def __init__(self, *words: Any, changed: Callable[[], None], **options: Any) -> None:
+        """changed: is told when the master is another one."""
+        super().__init__(*words, **options)  # type: ignore[no-untyped-call]
+        self._changed = changed
+
+    async def get_master_address(self) -> Any:
+        """No connection that there is leads to the old one any more: thawed, it takes itself for the master for a
+        while, and accepts what was revoked since."""
+        before = self.master_address
+        address = await super().get_master_address()  # type: ignore[no-untyped-call]
+        if before not in (None, address):
+            for connection in self._in_use_connections:  # the idle ones were disconnected
+                connection.mark_for_reconnect()  # type: ignore[no-untyped-call]
+            self._changed()
+        return address
+
 
 class Led(One):
     """path: how calls are bounded, for the master and for the sentinels alike."""
@@ -23,8 +40,11 @@ class Led(One):
         self._master, options = where.master, {**where.options, "ssl": secure}
         options.pop("connection_class", None)
         self._sentinel = Sentinel(where.seats, sentinel_kwargs={**where.sentinel, **path, "ssl": secure})  # type: ignore[no-untyped-call]
-        led = LedPool(where.master, self._sentinel, **options, **path, **pool)  # type: ignore[no-untyped-call]
+        led = LedPool(where.master, self._sentinel, changed=self._drop_lane, **options, **path, **pool)
         super().__init__(Redis.from_pool(led), timeout_s)
+
+    def _drop_lane(self) -> None:
+        self.of("").lane.drop()
 
     async def find(self, key: str) -> Node:
         """Raises `WrongStore` when the sentinels answer, and none of them knows the master."""

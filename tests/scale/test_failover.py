@@ -2,17 +2,21 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 
 import pytest
 from redis.crc import key_slot
 
+from service.core.errors import Revoked, Unavailable
 from service.store import keys
-from tests.groups import Cluster, Trio
+from tests.backends import Several
+from tests.groups import Cluster, Trio, ask, replication, wait_for
 from tests.scale.load import load
 from tests.servers import wait_until
+from tests.world import World
 
 MIX = {"issue": 10, "use": 20, "peek": 5, "revoke": 20, "ended": 20}
+QUICK = {"store_timeout_ms": 1_000}
 NEVER = (
     "accepted after an acknowledged revoke", "another's answer", "not answered", "failed, but not as unavailable",
     "refused for no reason",
@@ -68,3 +72,48 @@ async def test_the_master_that_sentinel_minds_is_killed(trio: Trio, seed: int) -
     assert trio.master() is not old
     assert 503 in under.statuses
     assert under.violations(*NEVER) == []
+
+
+@pytest.mark.chaos
+async def test_the_master_that_sentinel_minds_is_frozen_and_thaws_when_another_has_taken_over(
+    trio: Trio, seed: int
+) -> None:
+    """Until it is told, it takes itself for the master, and knows nothing of what was revoked meanwhile."""
+    old = trio.master()
+    async with load(trio, seed, MIX, revoke_wait=1) as under:
+        await under.succeeds()
+
+        frozen = time.monotonic()
+        old.pause()
+        await under.succeeds()
+        thawed = time.monotonic()
+        old.resume()
+        await wait_until(lambda: replication(old)["role"] == "slave", timeout_s=60)
+        await wait_until(lambda: under.asked_again(thawed, thawed) >= 20, timeout_s=60)
+        assert under.asked_again(frozen, thawed)
+
+    assert trio.master() is not old
+    assert under.violations(*NEVER) == []
+
+
+@pytest.mark.chaos
+async def test_once_another_master_is_known_nobody_asks_the_old_one_on_an_old_connection(trio: Trio) -> None:
+    backend, old = Several("trio", trio), trio.master()
+    async with World(backend, **QUICK) as idle, World(backend, **QUICK) as busy:
+        issued = await idle.issue()
+        await idle.tokens.use(issued.text)
+        wait_for(lambda: ask(old, "WAIT", 2, 1_000) == 2)
+        old.pause()
+        await wait_until(lambda: _asked(idle.link.answers()), timeout_s=60)
+        await wait_until(lambda: _asked(busy.tokens.revoke(issued.text)), timeout_s=60)
+        old.resume()
+
+        with pytest.raises(Revoked):
+            await idle.tokens.use(issued.text)
+
+
+async def _asked(call: Awaitable[object]) -> bool:
+    try:
+        return bool(await call)
+    except Unavailable:
+        return False

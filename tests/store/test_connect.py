@@ -1,10 +1,12 @@
 """What is looked at before the service begins to serve."""
 
+import contextlib
 import logging
 from typing import Any
 from unittest.mock import AsyncMock
 
 import pytest
+import redis
 
 from service.core.errors import Unavailable
 from service.store import keys
@@ -12,6 +14,7 @@ from service.store.connect import WrongStore, agree_on_partitions, allow_oom, cl
 from service.store.nodes import Nodes
 from tests import backends
 from tests.backends import Backend, Farm
+from tests.groups import Trio
 from tests.servers import Server
 from tests.world import World
 
@@ -101,6 +104,25 @@ async def test_what_several_servers_are_is_asked_of_those_that_hold_keys(farm: F
         assert len(nodes) == (3 if name == "cluster" else 1)
         assert await allow_oom(world.link)
         assert await world.link.answers()
+
+
+@pytest.mark.parametrize("name", backends.MANY)
+async def test_passwords_of_the_url_are_those_of_the_servers_and_of_sentinel(farm: Farm, name: str) -> None:
+    group = farm.group(name)
+    sentinels = group.sentinels if isinstance(group, Trio) else []
+    url = group.url.replace("://", "://default:s%23cret@") + ("?sentinel_password=an%20other" if sentinels else "")
+    with contextlib.ExitStack() as stack:
+        for server, password in [(one, "s#cret") for one in group.servers] + [(one, "an other") for one in sentinels]:
+            user = stack.enter_context(redis.Redis(port=server.port))
+            stack.callback(user.execute_command, "ACL", "SETUSER", "default", "nopass")
+            user.execute_command("ACL", "SETUSER", "default", "resetpass", f">{password}")
+
+        async with World(Anywhere(url)) as world:
+            issued = await world.issue("ann")
+            assert (await world.tokens.use(issued.text)).uses == 1
+        async with World(Anywhere(url.replace("cret", "crab")), ready=False) as world:
+            with pytest.raises(Unavailable):
+                await agree_on_partitions(world.link, 16)
 
 
 async def test_a_master_that_no_sentinel_knows_is_named(farm: Farm) -> None:
