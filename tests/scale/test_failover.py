@@ -16,7 +16,6 @@ from tests.servers import wait_until
 from tests.world import World
 
 MIX = {"issue": 10, "use": 20, "peek": 5, "revoke": 20, "ended": 20}
-QUICK = {"store_timeout_ms": 1_000}
 NEVER = (
     "accepted after an acknowledged revoke", "another's answer", "not answered", "failed, but not as unavailable",
     "refused for no reason",
@@ -99,7 +98,7 @@ async def test_the_master_that_sentinel_minds_is_frozen_and_thaws_when_another_h
 @pytest.mark.chaos
 async def test_once_another_master_is_known_nobody_asks_the_old_one_on_an_old_connection(trio: Trio) -> None:
     backend, old = Several("trio", trio), trio.master()
-    async with World(backend, **QUICK) as idle, World(backend, **QUICK) as busy:
+    async with World(backend, store_timeout_ms=1_000) as idle, World(backend, store_timeout_ms=1_000) as busy:
         issued = await idle.issue()
         await idle.tokens.use(issued.text)
         wait_for(lambda: ask(old, "WAIT", 2, 1_000) == 2)
