@@ -70,7 +70,7 @@ async def _looked_at(plain: Any) -> float:
     first = plain.info("commandstats")
     await asyncio.sleep(0.5)
     then = plain.info("commandstats")
-    looks, calls = (then[name]["calls"] - first[name]["calls"] for name in ("cmdstat_zrangebyscore", "cmdstat_evalsha"))
+    looks, calls = (then[name]["calls"] - first[name]["calls"] for name in ("cmdstat_zrange", "cmdstat_evalsha"))
     return float(looks) / float(calls)
 
 
