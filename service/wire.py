@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from functools import cache
-from typing import Any, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast
 
 import msgspec
 from aiohttp import web
@@ -23,6 +23,14 @@ FORM = "application/x-www-form-urlencoded"
 FIELD = 64  # characters of a field's name
 BODY_S = 10.0  # where the connection does not say: aiohttp bounds everything but the time that a body may take
 
+
+class Headers(Protocol):
+    """Of a request; names in any case, every line of its own."""
+
+    def getall(self, key: str, default: Sequence[str]) -> Sequence[str]: ...
+    def get(self, key: str) -> str | None: ...
+
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Render = Callable[[Exception, web.BaseRequest], web.Response]
 T = TypeVar("T")
@@ -34,6 +42,17 @@ class HttpError(Exception):
     def __init__(self, status: int, code: str, message: str, headers: dict[str, str] | None = None) -> None:
         super().__init__(message)
         self.status, self.code, self.message, self.headers = status, code, message, headers or {}
+
+
+class Short(msgspec.Struct, frozen=True):
+    """The short way of a route (`express.py`), of which its handler is the usual way.
+
+    ask: with the headers, the body, and whom to tell the outcome: a token or an error.  It may raise anything as long
+    as it has asked nobody.  give: the header lines and the body of the 200 for a token.
+    """
+
+    ask: Callable[[Headers, bytes, Callable[[Any], None]], None]
+    give: Callable[[Any], tuple[str, bytes]]
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,7 +70,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     grant: str | None = None
     refusals: tuple[int, ...] = ()  # statuses beside those that every call has
     fault: Any = None  # the Struct of a refusal, where it is no problem
-    hot: bool = False  # asked before the router; the path has no variable part
+    short: Short | None = None  # beside the handler; the path has no variable part
     hidden: bool = False  # left out of the description
 
 
@@ -110,9 +129,13 @@ async def read_json(request: web.BaseRequest, kind: type[T], limit: int | None =
     """The body as a Struct.  Raises `BadInput` that names the field, or `HttpError` 415, 413, 408."""
     if request.headers.get("Content-Type") != JSON and not _is_json(request):
         raise HttpError(415, "unsupported_media_type", f"Send the body as Content-Type: {JSON}.")
-    body = await read_body(request, limit)
+    return decoded(await read_body(request, limit), kind)
+
+
+def decoded(body: bytes, kind: type[T]) -> T:
+    """JSON as a Struct.  Raises `BadInput` that names the field."""
     try:
-        decoded: T = decoder(cast(Any, kind)).decode(body)
+        value: T = decoder(cast(Any, kind)).decode(body)
         if body.count(b":") > 1:  # else there is but one name
             json.loads(body, object_pairs_hook=_once)
     except UnicodeDecodeError:
@@ -121,7 +144,7 @@ async def read_json(request: web.BaseRequest, kind: type[T], limit: int | None =
         raise BadInput("body", "is nested too deeply") from None
     except msgspec.DecodeError as error:
         raise bad_input(error, "body") from None
-    return decoded
+    return value
 
 
 def _once(members: list[tuple[str, Any]]) -> None:
@@ -169,12 +192,12 @@ def _short(field: str, whole: str) -> str:
     return field if 0 < len(field) <= FIELD else whole
 
 
-def bearer(request: web.BaseRequest) -> str | None:
+def bearer(headers: Headers) -> str | None:
     """The token of `Authorization: Bearer` (RFC 6750 section 2.1), None when there is none.
 
     Two such headers are refused as malformed: two parties on the way could each believe another one.
     """
-    values = request.headers.getall("Authorization", ())
+    values = headers.getall("Authorization", ())
     if not values:
         return None
     scheme, _, text = values[0].partition(" ")

@@ -22,7 +22,7 @@ UNREADABLE = "malformed"  # a text that nobody signed stands for a header that c
 def caller_text(request: web.BaseRequest) -> str | None:
     """The caller's own token, from Authorization: Bearer."""
     try:
-        return bearer(request)
+        return bearer(request.headers)
     except Malformed:
         return UNREADABLE
 

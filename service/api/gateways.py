@@ -5,8 +5,7 @@ identity is believed that came with the request.  An answer is a verdict or no 2
 """
 
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from urllib.parse import quote
 
 import msgspec
@@ -16,21 +15,15 @@ from service.api import problems
 from service.core.errors import Forbidden, Malformed, Missing, Refusal, Unavailable
 from service.core.lifecycle import Tokens
 from service.core.rules import SCOPE, SCOPES
+from service.core.store import Tell
 from service.core.token import Token
-from service.prompt import Prompt
-from service.wire import HttpError, Route
+from service.wire import Headers, HttpError, Route, Short
 
 PREFIX = "/gateway/"
 VERBS = ("use", "peek")
 SPLIT = re.compile(r"[\s,]+")  # what joins two header lines into one puts a comma between them
 BARE = "!\"#$&'()*+,-./:;<=>?@[\\]^_`{|}~"  # printable and itself; '%' is not, so decoding gives back what was encoded
 CHALLENGE = {401: 'Bearer error="invalid_token"', 403: 'Bearer error="insufficient_scope"'}  # RFC 6750 section 3.1
-
-
-class Headers(Protocol):
-    """Of a request; names in any case, every line of its own."""
-
-    def getall(self, key: str, default: Sequence[str]) -> Sequence[str]: ...
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -82,7 +75,10 @@ def required(headers: Headers) -> tuple[str, ...] | None:
 
     A line that a client adds asks for more, never for less.
     """
-    asked = set(SPLIT.split(" ".join(headers.getall("X-Require-Scope", ())))) - {""}
+    lines = headers.getall("X-Require-Scope", ())
+    if not lines:
+        return ()
+    asked = set(SPLIT.split(" ".join(lines))) - {""}
     possible = len(asked) <= SCOPES and all(map(SCOPE.fullmatch, asked))
     return tuple(sorted(asked)) if possible else None
 
@@ -119,12 +115,26 @@ def answering(tokens: Tokens, cookie_name: str) -> AnswerFor:
         if verb is None:
             return problems.render(HttpError(404, "not_found", "There is nothing at this path."))
         verdict = await judge(tokens, verb, request.headers, cookie_name)
-        if verdict.status == 200:
-            return Prompt(head="".join(f"{name}: {value}\r\n" for name, value in verdict.headers.items()).encode())
         headers = {"Cache-Control": "no-store", **verdict.headers}
         return web.Response(status=verdict.status, body=verdict.body, headers=headers)
 
     return answer_for
+
+
+def short(tokens: Tokens, verb: str, cookie_name: str) -> Short:
+    """The short way of it, for those who may get a 200."""
+
+    def ask(headers: Headers, _body: bytes, tell: Tell) -> None:
+        scopes = required(headers)
+        if scopes is None:
+            raise Forbidden
+        tokens.present_soon(verb, presented(headers, cookie_name), tell, scopes=scopes)
+
+    def give(token: Token) -> tuple[str, bytes]:
+        lines = [f"{name}: {value}" for name, value in identity(token).items()]
+        return "\r\n".join(lines) + "\r\n", b""
+
+    return Short(ask, give)
 
 
 def routes(tokens: Tokens, cookie_name: str) -> list[Route]:
@@ -135,7 +145,14 @@ def routes(tokens: Tokens, cookie_name: str) -> list[Route]:
         "peek": "Let a request through? The token is only looked at; the answer is in headers.",
     }
     described = [
-        Route(method="GET", path=PREFIX + verb, handler=answer_for, hot=True, refusals=(401, 403), summary=said[verb])
+        Route(
+            method="GET",
+            path=PREFIX + verb,
+            handler=answer_for,
+            short=short(tokens, verb, cookie_name),
+            refusals=(401, 403),
+            summary=said[verb],
+        )
         for verb in VERBS
     ]
     return [*described, Route(method="*", path=PREFIX + "{tail:(?s:.*)}", handler=answer_for, hidden=True)]

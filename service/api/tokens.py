@@ -13,16 +13,29 @@ from service.core.errors import BadInput
 from service.core.lifecycle import Tokens
 from service.core.lists import Lists
 from service.core.replays import Replays
+from service.core.store import Tell
 from service.core.token import Change, Issued, Token, etag
-from service.prompt import Prompt
-from service.wire import Route, answer, read_json, read_query
+from service.wire import JSON, Headers, HttpError, Route, Short, answer, bearer, decoded, read_json, read_query
 
 KEY = "Idempotency-Key"
+AS_JSON = f"Content-Type: {JSON}\r\n"
 MANY_BYTES = 131_072  # 1,000 texts of 75 characters are 79 kB of JSON
 
 
 def created(issued: Issued) -> web.Response:
     return answer(view(issued.token, issued.text), 201, {"Location": f"/v1/tokens/{issued.token.id}"})
+
+
+def short(tokens: Tokens, verb: str, takes: type[views.Use] | type[views.Subject]) -> Short:
+    """use and peek the short way."""
+
+    def ask(headers: Headers, body: bytes, tell: Tell) -> None:
+        if headers.get("Content-Type") != JSON:
+            raise HttpError(415, "unsupported_media_type", "Perhaps it is JSON by another name.")
+        asked = decoded(body, takes)
+        tokens.present_soon(verb, asked.token, tell, by=bearer(headers), scopes=getattr(asked, "scopes", ()))
+
+    return Short(ask, lambda token: (AS_JSON, msgspec.json.encode(view(token))))
 
 
 def by_text(tokens: Tokens, replays: Replays) -> list[Route]:
@@ -42,11 +55,11 @@ def by_text(tokens: Tokens, replays: Replays) -> list[Route]:
 
     async def use(request: web.Request) -> web.StreamResponse:
         asked = await read_json(request, views.Use)
-        return Prompt(view(await tokens.use(asked.token, by=caller_text(request), scopes=asked.scopes)))
+        return answer(view(await tokens.use(asked.token, by=caller_text(request), scopes=asked.scopes)))
 
     async def peek(request: web.Request) -> web.StreamResponse:
         asked = await read_json(request, views.Subject)
-        return Prompt(view(await tokens.peek(asked.token, by=caller_text(request))))
+        return answer(view(await tokens.peek(asked.token, by=caller_text(request))))
 
     async def renew(request: web.Request) -> web.Response:
         asked = await read_json(request, views.Subject)
@@ -70,9 +83,11 @@ def by_text(tokens: Tokens, replays: Replays) -> list[Route]:
         Route(method="POST", path="/v1/tokens", handler=issue, takes=views.Issue, gives=View, status=201,
               grant=callers.ISSUE, refusals=(409, 422), summary="Issue a token; its text is in this answer only."),
         Route(method="POST", path="/v1/tokens/use", handler=use, takes=views.Use, gives=View, grant=callers.USE,
-              hot=True, refusals=dead, summary="Check a token and put it back to full life, in one atomic step."),
+              short=short(tokens, "use", views.Use),
+              refusals=dead, summary="Check a token and put it back to full life, in one atomic step."),
         Route(method="POST", path="/v1/tokens/peek", handler=peek, takes=views.Subject, gives=View,
-              grant=callers.USE, hot=True, refusals=dead, summary="Look at a token and its remaining life."),
+              grant=callers.USE, short=short(tokens, "peek", views.Subject),
+              refusals=dead, summary="Look at a token and its remaining life."),
         Route(method="POST", path="/v1/tokens/renew", handler=renew, takes=views.Subject, gives=View,
               grant=callers.USE, refusals=dead, summary="Put a token back to full life on request."),
         Route(method="POST", path="/v1/tokens/revoke", handler=revoke, takes=views.Subject, gives=View,

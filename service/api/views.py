@@ -39,7 +39,7 @@ EndedBy = Annotated[str | None, Meta(description="life, evicted, rotated, uses, 
 Shown = Annotated[str, Meta(description="the text: after issue and rotate, and in lists of recoverable tokens")]
 
 
-class View(msgspec.Struct, kw_only=True):
+class View(msgspec.Struct):
     """A token as callers see it.  Moments (`_at_ms`) and durations are integer milliseconds."""
 
     id: str
@@ -70,32 +70,16 @@ class View(msgspec.Struct, kw_only=True):
 
 def view(token: Token, text: str | None = None) -> View:
     final = token.ended_at_ms is not None
+    # In the order of the fields: by 24 names it would take 1 us more.
     return View(
-        id=token.id,
-        type=token.type,
-        tenant=token.tenant,
-        owner=token.owner,
-        state=token.state,  # type: ignore[arg-type]
-        remaining_ms=token.remaining_ms,
-        life_ms=token.life_ms,
-        created_at_ms=token.created_at_ms,
-        expires_at_ms=token.deadline_at_ms,
-        last_used_at_ms=token.last_used_at_ms,
-        uses=token.uses,
-        uses_left=token.uses_left,
-        ceiling_at_ms=token.ceiling_at_ms,
-        sliding=token.sliding,
-        refreshable=token.refreshable,
-        scopes=token.scopes,
-        description=token.description,
-        metadata=token.metadata,
-        capped=True if token.capped and not final else UNSET,
-        ended_at_ms=token.ended_at_ms if final else UNSET,
-        ended_by=token.ended_by if final else UNSET,
-        rotated_from=token.rotated_from or UNSET,
-        rotated_to=token.rotated_to or UNSET,
-        token=text or UNSET,
-    )
+        token.id, token.type, token.tenant, token.owner, token.state,  # type: ignore[arg-type]
+        token.remaining_ms, token.life_ms, token.created_at_ms, token.deadline_at_ms, token.last_used_at_ms,
+        token.uses, token.uses_left, token.ceiling_at_ms, token.sliding, token.refreshable, token.scopes,
+        token.description, token.metadata,
+        True if token.capped and not final else UNSET,
+        token.ended_at_ms if final else UNSET, token.ended_by if final else UNSET,
+        token.rotated_from or UNSET, token.rotated_to or UNSET, text or UNSET,
+    )  # fmt: skip
 
 
 class Wire(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -6,6 +6,7 @@ caller's token is used, and so renewed, in the same round trip as the token that
 
 from collections.abc import Callable, Collection, Sequence
 from enum import Enum
+from functools import partial
 from secrets import token_hex
 from typing import TypeVar
 
@@ -18,10 +19,10 @@ from service.core.callers import Caller, caller_of
 from service.core.errors import BadInput, CallerRefused, Conflict, Malformed, Missing, Refusal, Unknown
 from service.core.rules import Rules
 from service.core.seal import Sealer
-from service.core.store import ANY_TENANT, Ask, Store
+from service.core.store import ANY_TENANT, Ask, Store, Tell
 from service.core.text import Texts, new_handle, partition_in
 from service.core.token import Change, Draft, Issued, Token, Words, etag
-from service.core.watch import AUTHORIZE, SILENT, Watch, about, counted, counted_each, failed
+from service.core.watch import AUTHORIZE, SILENT, Watch, about, counted, counted_each, failed, told
 
 OVERLAP_MS = 10_000  # how long a rotated text lives on when nothing is said: the requests that are on their way
 MANY = 1_000  # tokens in one call
@@ -54,6 +55,15 @@ class Tokens:
     async def peek(self, text: str | None, *, by: By = HOLDER, scopes: tuple[str, ...] = ()) -> Token:
         """Looks at a token; changes nothing.  Raises a `Refusal`."""
         return await counted(self.watch, "peek", self._present("peek", text, by, callers.USE, scopes))
+
+    def present_soon(
+        self, verb: str, text: str | None, tell: Tell, *, by: By = HOLDER, scopes: tuple[str, ...] = ()
+    ) -> None:
+        """use or peek without a task: `tell` hears of it.  Raises `Refusal` and `BadInput` before it asks the store."""
+        rules.scopes(scopes)
+        caller = None if isinstance(by, Holder) else self.texts.open(by)
+        ask = Ask(verb, self.texts.open(text), caller, callers.USE if caller else None, scopes)
+        self.store.present_soon(ask, partial(told, self.watch, verb, tell))
 
     async def many(self, verb: str, texts: Sequence[str], by: str | None) -> Sequence[Token | Exception]:
         """use, peek or revoke of up to 1,000 texts in one round trip; a refusal stands in its token's place."""

@@ -4,7 +4,7 @@ Every method raises `Unavailable` when the store cannot answer; those about one 
 store's own clock and record give.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import msgspec
@@ -26,6 +26,9 @@ class Ask(msgspec.Struct, frozen=True):
     caller: str | None = None
     grant: str | None = None
     scopes: tuple[str, ...] = ()
+
+
+Tell = Callable[[Token | Exception], None]
 
 
 class Filter(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,6 +73,9 @@ class Store(Protocol):
 
     async def present(self, ask: Ask) -> Token:
         """Sharing a round trip with others.  Raises `CallerRefused` for the caller's own token."""
+
+    def present_soon(self, ask: Ask, tell: Tell) -> None:
+        """The same without a task: whoever asks is told, once and never before this returns."""
 
     async def present_many(self, asks: Sequence[Ask]) -> list[Token | Exception]:
         """In one round trip of their own."""

@@ -22,7 +22,7 @@ TICKS = 2048  # sequence numbers in a millisecond, as in the prelude of the scri
 PARTITIONS = 256  # at most: a partition is a byte
 
 
-class Token(msgspec.Struct, frozen=True, kw_only=True):
+class Token(msgspec.Struct, frozen=True):
     """One token, seen at one moment of the store's clock.  Moments and durations are integer milliseconds."""
 
     id: str  # the handle: a UUID, public

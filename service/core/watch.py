@@ -1,7 +1,7 @@
 """What the rooms tell of their work.  Nobody has to listen; the metrics and the lines do."""
 
 from collections import Counter
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextvars import ContextVar
 from typing import TypeVar
 
@@ -43,6 +43,12 @@ async def counted(watch: Watch, verb: str, asked: Awaitable[T]) -> T:
         raise
     watch.verdict(verb, "ok")
     return given
+
+
+def told(watch: Watch, verb: str, tell: Callable[[T | Exception], None], outcome: T | Exception) -> None:
+    """The same where the outcome is told and not awaited."""
+    watch.verdict(verb, getattr(outcome, "code", "failed") if isinstance(outcome, Exception) else "ok")
+    tell(outcome)
 
 
 async def counted_each(watch: Watch, verb: str, number: int, asked: Awaitable[Sequence[T]]) -> Sequence[T]:

@@ -93,7 +93,7 @@ def voice(tokens: Tokens, lists: Lists, ring: Ring, life_ms: int = DAY_MS) -> Vo
     async def caller_of(request: web.Request) -> tuple[Caller, str]:
         """Who asks, and its text: 401 for what is no live JWT of ours, then 403 for one that is no credential."""
         try:
-            text = bearer(request) or ""
+            text = bearer(request.headers) or ""
             claims = jwts.read(text)
         except Malformed as refusal:
             raise CallerRefused(refusal) from None
@@ -169,7 +169,7 @@ def voice(tokens: Tokens, lists: Lists, ring: Ring, life_ms: int = DAY_MS) -> Vo
         return _answer(request, {"token": shown.token, "role": shown.role})
 
     async def credential(request: web.Request) -> web.Response:
-        caller = await tokens.authorize(text := bearer(request), callers.ISSUE)
+        caller = await tokens.authorize(text := bearer(request.headers), callers.ISSUE)
         asked = await read_json(request, Credential)
         draft = Draft(owner=asked.owner, tenant=caller.acts_for(asked.tenant), type=SERVICE, scopes=GRANTS)
         caller.may_hand_out(draft.type, draft.scopes)

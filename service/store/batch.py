@@ -7,6 +7,7 @@ future of its own: giving up loses its answer and nobody else's, for nothing her
 
 import asyncio
 import contextvars
+import logging
 from collections.abc import Awaitable, Callable
 from typing import cast
 
@@ -15,16 +16,46 @@ from service.core.errors import Unavailable
 Answer = tuple[str, int, bytes]  # word, remaining, record
 Send = Callable[[list[tuple[str, int]]], Awaitable[list[Answer]]]
 
+log = logging.getLogger("service.store")
+
 LIMIT = 256  # distinct questions a call: about 1 ms of the store's time
 ENOUGH = 32  # that wait are worth a call beside the one under way
 DEPTH = 2  # calls under way: with one alone, service and store take turns in waiting for each other (-20 %)
+
+
+class Told:
+    """Waits for an answer as a future does, but hears of it at once instead of when the loop comes by."""
+
+    __slots__ = ("_done", "_tell")
+
+    def __init__(self, tell: Callable[[Answer | Exception], None]) -> None:
+        self._tell, self._done = tell, False
+
+    def done(self) -> bool:
+        return self._done
+
+    def set_result(self, answer: Answer) -> None:
+        self._hear(answer)
+
+    def set_exception(self, error: Exception) -> None:
+        self._hear(error)
+
+    def _hear(self, outcome: Answer | Exception) -> None:
+        self._done = True
+        try:
+            self._tell(outcome)
+        except Exception:
+            log.exception("an answer found no hearer")  # those who wait beside it are told all the same
+
+
+Waiter = asyncio.Future[Answer] | Told
 
 
 class Waiting:
     """Questions for one call, those who wait for them, and the moment at which they stop waiting."""
 
     def __init__(self, until: float, over: "Callable[[Waiting], None]") -> None:
-        self.futures: dict[str, list[asyncio.Future[Answer]]] = {}
+        self.futures: dict[str, list[Waiter]] = {}
         # One timer for all: the first to come sets it, so nobody waits longer than it should.
         self.timer = asyncio.get_running_loop().call_at(until, over, self)
 
@@ -68,16 +99,21 @@ class Batch:
         self._calls: set[asyncio.Task[None]] = set()
 
     def ask(self, question: str) -> asyncio.Future[Answer]:
-        loop = asyncio.get_running_loop()
-        if self._waiting is None:
-            self._waiting = Waiting(loop.time() + self._timeout_s, self._give_up)
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self.add(question, future)
+        return future
+
+    def add(self, question: str, waiter: Waiter) -> None:
+        """The same for one who waits in its own way.  Raises nothing."""
+        waiting = self._waiting
+        if waiting is None:
+            loop = asyncio.get_running_loop()
+            waiting = self._waiting = Waiting(loop.time() + self._timeout_s, self._give_up)
             if not self._calls:
                 loop.call_soon(self._begin)  # with all that arrive until then
-        future: asyncio.Future[Answer] = loop.create_future()
-        self._waiting.futures.setdefault(question, []).append(future)
-        if len(self._waiting.futures) >= ENOUGH:
+        waiting.futures.setdefault(question, []).append(waiter)
+        if len(waiting.futures) >= ENOUGH:
             self._begin()
-        return future
 
     async def drain(self) -> None:
         while self._calls:
@@ -132,7 +168,7 @@ class Batch:
         return batch
 
 
-def _deliver(futures: list[asyncio.Future[Answer]], answer: Answer) -> None:
+def _deliver(futures: list[Waiter], answer: Answer) -> None:
     """'ok 3' for five callers: the token had three uses left, so three of them used it."""
     word, remaining, record = answer
     word, _, granted = word.partition(" ") if word.startswith("ok ") else (word, "", "")

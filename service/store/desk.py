@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from service.core.callers import ADMIN
 from service.core.store import ANY_TENANT, Ask
 from service.store import keys, record
-from service.store.batch import Answer, Batch
+from service.store.batch import Answer, Batch, Told
 from service.store.link import Link
 
 Send = Callable[[int, list[tuple[str, int]]], Awaitable[list[Answer]]]  # to where a partition lives
@@ -20,6 +20,7 @@ class Desk:
 
     def __init__(self, link: Link, partitions: int, send: Send, question: Callable[[Ask], str]) -> None:
         self._send, self._question, self._many = send, question, link.nodes.many
+        self._told: set[asyncio.Future[Answer]] = set()  # whom nobody else holds
         places = range(partitions if self._many else 1)
         self._batches = [Batch(partial(send, place), link.timeout_s, link.watch.batch) for place in places]
 
@@ -30,6 +31,15 @@ class Desk:
         if subject is None or caller is None or subject == caller:
             return self._put(caller if subject is None else subject, ask)
         return self._ask_apart(caller, subject, ask)
+
+    def add(self, ask: Ask, told: Told) -> None:
+        """The same for one who is told."""
+        if not self._many:
+            self._batches[0].add(self._question(ask), told)
+        else:
+            answer = asyncio.ensure_future(self.ask(ask))
+            self._told.add(answer)
+            answer.add_done_callback(partial(self._tell, told))
 
     async def ask_all(self, asks: Sequence[Ask]) -> list[Answer]:
         """In one call of their own; on a cluster with all others."""
@@ -51,6 +61,14 @@ class Desk:
         known = record.decode(ask.caller or "", found, left)
         tenant = ANY_TENANT if ADMIN in known.scopes else known.tenant
         return await self._put(subject, replace(ask, caller=f"={tenant}"))
+
+    def _tell(self, told: Told, answer: "asyncio.Future[Answer]") -> None:
+        self._told.discard(answer)
+        error = answer.exception()
+        if error is None:
+            told.set_result(answer.result())
+        elif isinstance(error, Exception):
+            told.set_exception(error)
 
     def _put(self, place: int | None, ask: Ask) -> Awaitable[Answer]:
         return self._batches[place or 0].ask(self._question(ask))

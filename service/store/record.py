@@ -12,6 +12,7 @@ import msgspec
 from service.core.text import dashed
 from service.core.token import ACTIVE, EMPTY, EXPIRED, REVOKED, TICKS, Draft, Token, Words
 
+NO_WORDS = Words()
 _words = msgspec.json.Decoder(Words)
 
 
@@ -50,20 +51,17 @@ def decode(id_: str, record: bytes, remaining: int) -> Token:
     ended_at, ended_by = _number(ended_at_word), None if ended_by_word == "-" else ended_by_word
     if remaining == 0 and state == ACTIVE:
         state, ended_at, ended_by = (REVOKED, deadline_ms, "rotated") if rotation else (EXPIRED, deadline_ms, "life")
-    words = _words.decode(rest)
+    words = NO_WORDS if rest == "{}" else _words.decode(rest)
     rotated_to, _, successor = rotation[0].partition(" ") if rotation else ("", "", "")
+    # In the order of the fields: by 25 names it would take 2 us more, for each token of each answer.
     return Token(
-        id=id_, tenant=tenant, owner=owner, type=kind, state=state,
-        sequence=sequence, created_at_ms=sequence // TICKS,
+        id_, tenant, owner, kind, state, sequence, sequence // TICKS,
         # A server clock stepped back shows a PTTL above the full life.
-        remaining_ms=None if remaining < 0 else remaining if life is None else min(remaining, life),
-        life_ms=life, deadline_at_ms=deadline_ms or None, ceiling_at_ms=_number(ceiling),
-        last_used_at_ms=int(last), uses=int(uses), max_uses=_number(most),
-        sliding="s" in flags_, refreshable="r" in flags_, scopes=tuple(scopes),
-        ended_at_ms=ended_at, ended_by=ended_by,
-        description=words.description, metadata=words.metadata, sealed=words.sealed,
-        rotated_from=words.rotated_from, rotated_to=dashed(rotated_to) if rotation else None,
-        successor=successor or None,
+        None if remaining < 0 else remaining if life is None else min(remaining, life),
+        life, deadline_ms or None, _number(ceiling), int(last), int(uses), _number(most),
+        "s" in flags_, "r" in flags_, tuple(scopes), ended_at, ended_by,
+        words.description, words.metadata, words.sealed, words.rotated_from,
+        dashed(rotated_to) if rotation else None, successor or None,
     )  # fmt: skip
 
 

@@ -1,15 +1,16 @@
 """The store of tokens: one script a verb, one shared round trip for all that use and peek."""
 
 from collections.abc import Awaitable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 from service.core.errors import REFUSALS, BadInput, CallerRefused, Refusal, Unavailable, Unknown
-from service.core.store import Ask, Filter, Pass, Stats
+from service.core.store import Ask, Filter, Pass, Stats, Tell
 from service.core.text import dashed, partition_of
 from service.core.token import PARTITIONS, STATES, Draft, Token, Words, place_of
 from service.core.watch import about, asked_by, failed
 from service.store import keys, record
-from service.store.batch import Answer
+from service.store.batch import Answer, Told
 from service.store.desk import Desk
 from service.store.link import Link
 from service.store.sweeps import Sweeps
@@ -43,6 +44,10 @@ class RedisStore:
             failed(outcome)
             raise outcome
         return outcome
+
+    def present_soon(self, ask: Ask, tell: Tell) -> None:
+        about(ask.verb, ask.subject, ask.caller)
+        self._desk.add(ask, Told(partial(_tell, ask, tell)))
 
     async def present_many(self, asks: Sequence[Ask]) -> list[Token | Exception]:
         answers = await self._desk.ask_all(asks)
@@ -217,6 +222,10 @@ def _outcome(ask: Ask, answer: Answer) -> Token | Exception:
     if word.startswith("caller "):
         return CallerRefused(_refusal(ask.caller or "", word.removeprefix("caller "), found, ask.grant or ""))
     return _refusal(ask.subject or "", word, found, " ".join(ask.scopes))
+
+
+def _tell(ask: Ask, tell: Tell, answer: Answer | Exception) -> None:
+    tell(answer if isinstance(answer, Exception) else _outcome(ask, answer))
 
 
 def _token(id_: str, word: bytes, remaining: int, found: bytes) -> Token:

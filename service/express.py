@@ -1,0 +1,100 @@
+"""The short way: hot requests are answered from where their bytes arrive, without a task of their own.
+
+aiohttp wakes a task for each request, which makes another one to handle it in; with the coroutines in it, the future
+that they wait for and the response object these are two thirds of what a use would cost.  Here a request is one
+object that is told its answer.  Only what is plain goes this way: whole, alone on its connection, and without a fault
+so far.  Everything else goes the usual way from its beginning, and is refused there.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from aiohttp import web
+from aiohttp.http import HttpVersion11, RawRequestMessage
+from aiohttp.streams import EMPTY_PAYLOAD
+
+from service.connection import Connection
+from service.core.watch import NOTE, Note
+from service.prompt import answered
+from service.wire import Short, Voice
+
+Noted = Callable[[Mapping[str, str]], tuple[str, Note | None]]  # headers -> the id of a request, and its note
+Rendered = Callable[[Exception, web.BaseRequest, str, Note | None], web.Response]
+Over = Callable[[Note | None, str, str, int, float], None]  # note, method, route, status, since when
+
+
+class Express:
+    """noted, rendered and over are what happens to every request, whichever way it goes."""
+
+    def __init__(self, voices: Sequence[Voice], most_bytes: int, noted: Noted, rendered: Rendered, over: Over) -> None:
+        self.most_bytes, self.noted, self.rendered, self.over = most_bytes, noted, rendered, over
+        self._short = {(each.method, each.path): each.short for voice in voices for each in voice.routes if each.short}
+
+    def takes(self, connection: Connection, message: Any, payload: Any) -> bool:
+        """Asks the store and has the connection depart; or has changed nothing."""
+        short = self._short.get((message.method, message.path)) if isinstance(message, RawRequestMessage) else None
+        if short is None or not _plain(connection, message, payload):
+            return False
+        body = _body(payload)
+        if len(body) > self.most_bytes:
+            return False
+        under_way = UnderWay(self, short, connection, message, payload)
+        try:
+            short.ask(message.headers, body, under_way.tell)
+        except Exception:  # the usual way comes upon it again, and says what is wrong
+            return False
+        finally:
+            NOTE.set(None)
+        connection.depart()
+        return True
+
+
+class UnderWay:
+    """A request that waits for its answer."""
+
+    __slots__ = ("_began", "_connection", "_express", "_id", "_message", "_note", "_payload", "_short")
+
+    def __init__(self, express: Express, short: Short, connection: Connection, message: Any, payload: Any) -> None:
+        self._began = time.perf_counter()
+        self._express, self._short, self._connection = express, short, connection
+        self._message, self._payload = message, payload
+        self._id, self._note = express.noted(message.headers)
+
+    def tell(self, outcome: Any) -> None:
+        """A token, or why there is none."""
+        try:
+            if isinstance(outcome, Exception):
+                raise outcome
+            head, body = self._short.give(outcome)
+        except Exception as error:
+            self._refuse(error)
+        else:
+            self._connection.arrive(answered(head, body, self._id))
+            self._over(200)
+
+    def _refuse(self, error: Exception) -> None:
+        request = self._connection.request(self._message, self._payload)
+        response = self._express.rendered(error, request, self._id, self._note)
+        self._connection.arrive_as(response, request)
+        self._over(response.status)
+
+    def _over(self, status: int) -> None:
+        self._express.over(self._note, self._message.method, self._message.path, status, self._began)
+
+
+def _plain(connection: Connection, message: RawRequestMessage, payload: Any) -> bool:
+    """HTTP/1.1 that has come whole, and goes on, to a client that reads."""
+    return (
+        payload.is_eof()
+        and message.version == HttpVersion11
+        and not message.should_close
+        and not message.upgrade
+        and "Expect" not in message.headers
+        and not connection.writing_paused
+    )
+
+
+def _body(payload: Any) -> bytes:
+    """Left where it is, for the usual way may have to read it again."""
+    return b"" if payload is EMPTY_PAYLOAD else b"".join(payload._buffer)  # noqa: SLF001
