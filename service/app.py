@@ -5,7 +5,6 @@ import logging
 import signal
 import socket
 from collections.abc import Callable
-from hmac import compare_digest
 from typing import Any
 
 import msgspec
@@ -16,9 +15,9 @@ from service.api import native
 from service.api.health import Readiness
 from service.api.openapi import describe
 from service.core.accounts import Accounts
-from service.core.callers import ADMIN, OPERATORS
+from service.core.admin import Admin
 from service.core.cursor import Cursors
-from service.core.errors import Malformed, Unavailable
+from service.core.errors import Unavailable
 from service.core.lifecycle import Tokens
 from service.core.lists import Lists
 from service.core.pace import Pace
@@ -26,8 +25,7 @@ from service.core.replays import Replays
 from service.core.ring import Ring
 from service.core.rules import Rules
 from service.core.seal import Sealer
-from service.core.text import Texts, partition_of, stand_in
-from service.core.token import ACTIVE, SERVICE, Draft, Words
+from service.core.text import Texts
 from service.facades import onespan, sarus, taler, wepay
 from service.metrics import Metrics
 from service.settings import Settings, signing_keys
@@ -41,7 +39,6 @@ from service.store.shelf import Shelf
 from service.store.tokens import RedisStore
 from service.wire import Voice
 
-ADMIN_OWNER = "admin"
 AWAY_S = 0.5  # between tries while the store has not answered yet
 
 __all__ = ["Service", "Start", "WrongStore"]
@@ -75,6 +72,7 @@ class Service:
         self.settings = settings
         self.metrics = Metrics(start.metrics, start.place)
         self.lines, self.spans = lines.configured(), tracing.spans()
+        self.telling = telling.Telling(self.metrics.request, self.lines, self.spans)
         timeout_s, told = settings.store_timeout_ms / 1000, self.lines.transition if self.lines else None
         nodes = client(start.store_url, timeout_s)
         scripts = Scripts(settings.retention_ms, settings.events_kept, many=nodes.many)
@@ -93,7 +91,7 @@ class Service:
         self.lists = Lists(store, self.ring.part(Cursors))
         self.readiness = Readiness(self.link.answers, needs_store=settings.ready_needs_store)
         self.stopping, self.drained = asyncio.Event(), asyncio.Event()
-        self._admin = self._admin_handle(start.admin_token)
+        self.admin = Admin(start.admin_token, self.texts, self.store) if start.admin_token else None
 
     @classmethod
     async def serve(
@@ -149,7 +147,8 @@ class Service:
 
     async def _look_at_store(self) -> None:
         await look(self.link, self.settings.partitions)
-        await self._ensure_admin()
+        if self.admin and not await self.admin.exists():
+            log.warning("the admin token was revoked: set another one")
 
     async def sweep(self) -> dict[str, int]:
         """Passes until nothing is due; what they did.  Raises `Unavailable`: it does not wait for a store."""
@@ -177,12 +176,16 @@ class Service:
         ]
 
     def _behind(self, doors: list[socket.socket]) -> list[tuple[socket.socket, server.Runner]]:
-        settings, told, voices = self.settings, self.metrics.request, self.voices()
-        operations = [native.operations(self.readiness, self.exposition)]
+        settings, voices, operations = (
+            self.settings,
+            self.voices(),
+            [native.operations(self.readiness, self.exposition)],
+        )
         each = [voices + operations] if len(doors) == 1 else [voices, operations]
-        behind = zip(doors, each, strict=True)
         limits = settings.max_body_bytes, settings.body_ms / 1000, settings.grace_ms / 1000
-        return [(door, server.runner(those, *limits, told, self.lines, self.spans)) for door, those in behind]
+        short = self.spans is None  # a span lives in the context of a task, which the short way does without
+        runners = [server.runner(those, *limits, self.telling, short=short) for those in each]
+        return list(zip(doors, runners, strict=True))
 
     async def _serve(self, door: socket.socket, running: server.Runner) -> server.Runner:
         running.app.on_shutdown.append(lambda _app: self.feed.close())  # open streams would double the shutdown
@@ -197,8 +200,8 @@ class Service:
             return []
         from service import grpc_check  # noqa: PLC0415 - needs an extra
 
-        grace_s, told = settings.grace_ms / 1000, telling.Telling(self.metrics.request, self.lines, self.spans)
-        listening = grpc_check.Server(self.tokens, settings.cookie_name, told, grace_s, shared=settings.workers > 1)
+        grace_s, shared = settings.grace_ms / 1000, settings.workers > 1
+        listening = grpc_check.Server(self.tokens, settings.cookie_name, self.telling, grace_s, shared=shared)
         return [await listening.start(settings.host, settings.grpc_port)]
 
     async def _leave(self, runners: list[Any], background: "list[asyncio.Future[None]]") -> None:
@@ -224,27 +227,3 @@ class Service:
         except Unavailable:
             log.debug("metrics without what the store holds")
         return self.metrics.exposition()
-
-    def _admin_handle(self, text: str | None) -> str | None:
-        """The handle of the admin token of the settings, which need not be a text of ours."""
-        if text is None:
-            return None
-        partition = partition_of(OPERATORS, ADMIN_OWNER, self.settings.partitions)
-        handle = stand_in(partition, text)
-
-        def opener(presented: str) -> str:
-            # A header may hold halves of surrogate pairs: bytes that are not UTF-8.
-            if not compare_digest(presented.encode(errors="surrogatepass"), text.encode()):
-                raise Malformed
-            return handle
-
-        self.texts.also(opener)
-        return handle
-
-    async def _ensure_admin(self) -> None:
-        if self._admin is None:
-            return
-        draft = Draft(owner=ADMIN_OWNER, tenant=OPERATORS, type=SERVICE, life_ms=None, scopes=(ADMIN,))
-        token = await self.store.issue(self._admin, draft, Words("the admin token of the settings"))
-        if token.state != ACTIVE:
-            log.warning("the admin token was revoked: set another one")

@@ -7,7 +7,7 @@ so far.  Everything else goes the usual way from its beginning, and is refused t
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from aiohttp import web
@@ -17,18 +17,17 @@ from aiohttp.streams import EMPTY_PAYLOAD
 from service.connection import Connection
 from service.core.watch import NOTE, Note
 from service.prompt import answered
-from service.wire import Short, Voice
+from service.telling import Telling
+from service.wire import Render, Short, Voice
 
-Noted = Callable[[Mapping[str, str]], tuple[str, Note | None]]  # headers -> the id of a request, and its note
-Rendered = Callable[[Exception, web.BaseRequest, str, Note | None], web.Response]
-Over = Callable[[Note | None, str, str, int, float], None]  # note, method, route, status, since when
+Rendered = Callable[[Exception, web.BaseRequest, str, Note | None, Render | None], web.Response]
 
 
 class Express:
-    """noted, rendered and over are what happens to every request, whichever way it goes."""
+    """rendered: the answer to an error."""
 
-    def __init__(self, voices: Sequence[Voice], most_bytes: int, noted: Noted, rendered: Rendered, over: Over) -> None:
-        self.most_bytes, self.noted, self.rendered, self.over = most_bytes, noted, rendered, over
+    def __init__(self, voices: Sequence[Voice], most_bytes: int, telling: Telling, rendered: Rendered) -> None:
+        self.most_bytes, self.telling, self.rendered = most_bytes, telling, rendered
         self._short = {(each.method, each.path): each.short for voice in voices for each in voice.routes if each.short}
 
     def takes(self, connection: Connection, message: Any, payload: Any) -> bool:
@@ -59,7 +58,7 @@ class UnderWay:
         self._began = time.perf_counter()
         self._express, self._short, self._connection = express, short, connection
         self._message, self._payload = message, payload
-        self._id, self._note = express.noted(message.headers)
+        self._id, self._note = express.telling.noted(message.headers)
 
     def tell(self, outcome: Any) -> None:
         """A token, or why there is none."""
@@ -75,12 +74,12 @@ class UnderWay:
 
     def _refuse(self, error: Exception) -> None:
         request = self._connection.request(self._message, self._payload)
-        response = self._express.rendered(error, request, self._id, self._note)
+        response = self._express.rendered(error, request, self._id, self._note, self._short.render)
         self._connection.arrive_as(response, request)
         self._over(response.status)
 
     def _over(self, status: int) -> None:
-        self._express.over(self._note, self._message.method, self._message.path, status, self._began)
+        self._express.telling.over(self._note, self._message.method, self._message.path, status, self._began)
 
 
 def _plain(connection: Connection, message: RawRequestMessage, payload: Any) -> bool:

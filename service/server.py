@@ -5,25 +5,20 @@ as HTTP is answered without a word of it, for aiohttp would log and echo the byt
 """
 
 import re
-import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
-from itertools import count
+from collections.abc import Sequence
 from typing import Any
 
 from aiohttp import web
 
 from service.connection import SERVER, Connection, Takes
-from service.core.watch import NOTE, Note
+from service.core.watch import Note
 from service.express import Express
-from service.lines import Lines, trace_id
-from service.tracing import Spans
-from service.wire import Voice
+from service.telling import Telling
+from service.wire import Render, Voice
 
 KEEPALIVE_S = 75.0  # above the 60 s that gateways keep an idle connection, so that we are not the first to close it
-REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 VARIABLE = re.compile(r"{(\w+)}")  # aiohttp would take no braces in it, but owners may have them
-Told = Callable[[str, str, int, float], None]  # method, route, status, seconds
 
 
 class Server(web.Server):
@@ -51,16 +46,13 @@ class Runner(web.AppRunner):
 class Edge:
     """What happens to every request, whichever way it goes."""
 
-    def __init__(
-        self, app: web.Application, voices: Sequence[Voice], told: Told, lines: Lines | None, spans: Spans | None
-    ) -> None:
-        self._app, self._voices, self._told, self._lines, self._spans = app, voices, told, lines, spans
-        self._start, self._numbers = secrets.token_hex(4), count(1)
+    def __init__(self, app: web.Application, voices: Sequence[Voice], telling: Telling) -> None:
+        self._app, self._voices, self._telling = app, voices, telling
 
     async def handle(self, request: Any) -> web.StreamResponse:
         """The usual way."""
         began = time.perf_counter()
-        id_, note = self.noted(request.headers)
+        id_, note = self._telling.noted(request.headers)
         request["id"] = id_
         try:
             response = await self._app._handle(request)  # noqa: SLF001
@@ -68,39 +60,20 @@ class Edge:
             response = self.rendered(error, request, id_, note)
         if not response.prepared:
             self._dress(response, id_)
-        self.over(note, request.method, _template(request), response.status, began)
+        self._telling.over(note, request.method, _template(request), response.status, began)
         return response
 
-    def noted(self, headers: Mapping[str, str]) -> tuple[str, Note | None]:
-        """The id of a new request, and what the rooms behind may write on; its line tells it."""
-        given = headers.get("X-Request-Id")
-        id_ = given if given and REQUEST_ID.fullmatch(given) else f"{self._start}-{next(self._numbers):x}"
-        if self._lines is None and self._spans is None:
-            return id_, None
-        note = Note(id_, trace_id(headers.get("traceparent")))
-        NOTE.set(note)
-        if self._spans is not None:
-            self._spans.begin(note, headers)
-        return id_, note
-
-    def rendered(self, error: Exception, request: web.BaseRequest, id_: str, note: Note | None) -> web.Response:
+    def rendered(
+        self, error: Exception, request: web.BaseRequest, id_: str, note: Note | None, render: Render | None = None
+    ) -> web.Response:
         """The one place where every fault becomes its voice's answer."""
         path = request.path
         voice = next((voice for voice in self._voices[1:] if voice.owns(path)), self._voices[0])
-        response = voice.render(error, request)
+        response = (render or voice.render)(error, request)
         self._dress(response, id_)
         if note is not None:
             note.error = error
         return response
-
-    def over(self, note: Note | None, method: str, route: str, status: int, began: float) -> None:
-        """It was answered, or is about to be."""
-        seconds = time.perf_counter() - began
-        self._told(method, route, status, seconds)
-        if note is not None and self._lines is not None:
-            self._lines.request(note, method, route, status, seconds)
-        if note is not None and self._spans is not None:
-            self._spans.end(note, method, route, status)
 
     def _dress(self, response: web.StreamResponse, id_: str) -> None:
         response.headers["X-Request-Id"] = id_
@@ -108,10 +81,9 @@ class Edge:
 
 
 def runner(
-    voices: Sequence[Voice], max_body_bytes: int, body_s: float, grace_s: float, told: Told,
-    lines: Lines | None = None, spans: Spans | None = None,
-) -> Runner:  # fmt: skip
-    """All routes of all voices.  The first voice also speaks where no other does."""
+    voices: Sequence[Voice], max_body_bytes: int, body_s: float, grace_s: float, telling: Telling, *, short: bool = True
+) -> Runner:
+    """All routes of all voices.  The first voice also speaks where no other does.  short: with a short way."""
     app = web.Application(client_max_size=max_body_bytes)
     for voice in voices:
         for route in voice.routes:
@@ -120,10 +92,8 @@ def runner(
                 app.router.add_get(path, route.handler)
             else:
                 app.router.add_route(route.method, path, route.handler)
-    edge = Edge(app, voices, told, lines, spans)
-    # A span lives in the context of a task, which the short way has not.
-    shorts = [] if spans else voices
-    express = Express(shorts, max_body_bytes, edge.noted, edge.rendered, edge.over)
+    edge = Edge(app, voices, telling)
+    express = Express(voices if short else [], max_body_bytes, telling, edge.rendered)
     return Runner(app, edge, express.takes, body_s, grace_s)
 
 

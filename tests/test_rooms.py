@@ -22,14 +22,10 @@ MAY_IMPORT = {
     "grpc_check": {"core", "api", "telling"},
     "rekeyer": {"core", "settings"},
     "metrics": {"core"},
-<<<<<<< HEAD
-    "server": {"core", "wire", "lines", "tracing"},
     "telling": {"core", "lines", "tracing"},
-=======
-    "server": {"core", "wire", "connection", "express", "lines", "tracing"},
-    "express": {"core", "wire", "connection", "prompt"},
+    "server": {"core", "wire", "connection", "express", "telling"},
+    "express": {"core", "wire", "connection", "prompt", "telling"},
     "connection": set[str](),
->>>>>>> 71465a3 (The short way: a hot request that came whole is answered from where its bytes arrive, without tasks of its own)
     "tracing": {"core"},
     "lines": {"core", "wire", "logs"},
     "prompt": set[str](),

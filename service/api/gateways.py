@@ -114,9 +114,7 @@ def answering(tokens: Tokens, cookie_name: str) -> AnswerFor:
         verb = verb_of(request.rel_url.raw_path)
         if verb is None:
             return problems.render(HttpError(404, "not_found", "There is nothing at this path."))
-        verdict = await judge(tokens, verb, request.headers, cookie_name)
-        headers = {"Cache-Control": "no-store", **verdict.headers}
-        return web.Response(status=verdict.status, body=verdict.body, headers=headers)
+        return _response(await judge(tokens, verb, request.headers, cookie_name))
 
     return answer_for
 
@@ -134,7 +132,12 @@ def short(tokens: Tokens, verb: str, cookie_name: str) -> Short:
         lines = [f"{name}: {value}" for name, value in identity(token).items()]
         return "\r\n".join(lines) + "\r\n", b""
 
-    return Short(ask, give)
+    def render(error: Exception, request: web.BaseRequest) -> web.Response:
+        if isinstance(error, Refusal | Unavailable):
+            return _response(refused(error))
+        return problems.render(error, request)
+
+    return Short(ask, give, render)
 
 
 def routes(tokens: Tokens, cookie_name: str) -> list[Route]:
@@ -156,6 +159,11 @@ def routes(tokens: Tokens, cookie_name: str) -> list[Route]:
         for verb in VERBS
     ]
     return [*described, Route(method="*", path=PREFIX + "{tail:(?s:.*)}", handler=answer_for, hidden=True)]
+
+
+def _response(verdict: Verdict) -> web.Response:
+    headers = {"Cache-Control": "no-store", **verdict.headers}
+    return web.Response(status=verdict.status, body=verdict.body, headers=headers)
 
 
 def _only(values: Iterable[str]) -> str | None:

@@ -8,20 +8,17 @@ from collections.abc import Callable, Collection, Sequence
 from enum import Enum
 from functools import partial
 from secrets import token_hex
-from typing import TypeVar
 
-import msgspec
-from msgspec import UNSET
 from msgspec.structs import replace
 
 from service.core import callers, rules
 from service.core.callers import Caller, caller_of
-from service.core.errors import BadInput, CallerRefused, Conflict, Malformed, Missing, Refusal, Unknown
+from service.core.errors import BadInput, CallerRefused, Conflict, Refusal, Unknown
 from service.core.rules import Rules
 from service.core.seal import Sealer
 from service.core.store import ANY_TENANT, Ask, Store, Tell
 from service.core.text import Texts, new_handle, partition_in
-from service.core.token import Change, Draft, Issued, Token, Words, etag
+from service.core.token import Change, Draft, Issued, Token, Words, etag, given
 from service.core.watch import AUTHORIZE, SILENT, Watch, about, counted, counted_each, failed, told
 
 OVERLAP_MS = 10_000  # how long a rotated text lives on when nothing is said: the requests that are on their way
@@ -35,7 +32,6 @@ class Holder(Enum):
 
 HOLDER = Holder.HOLDER
 By = str | None | Holder
-T = TypeVar("T")
 
 
 class Tokens:
@@ -73,7 +69,7 @@ class Tokens:
 
     async def _many(self, verb: str, texts: Sequence[str], by: str | None) -> list[Token | Exception]:
         caller = await self._authorize(by, callers.REVOKE if verb == "revoke" else callers.USE)
-        opened = [self._try_open(text) for text in texts]
+        opened = [self.texts.try_open(text) for text in texts]
         ids = [one for one in opened if isinstance(one, str)]
         if verb == "revoke":
             found: Sequence[Token | Exception | None] = await self._revoke(ids, caller, "request") if ids else []
@@ -190,12 +186,12 @@ class Tokens:
         return self.sealer.open(token.sealed, "recoverable", token.id) if token.sealed else None
 
     def _amended(self, seen: Token, change: Change) -> tuple[int | None, tuple[str, ...], Words]:
-        life = self.rules.life("life_ms", _or(change.life_ms, seen.life_ms))
-        scopes = rules.scopes(_or(change.scopes, seen.scopes))
-        description = _or(change.description, seen.description)
+        life = self.rules.life("life_ms", given(change.life_ms, seen.life_ms))
+        scopes = rules.scopes(given(change.scopes, seen.scopes))
+        description = given(change.description, seen.description)
         if description is not None:
             rules.words("description", description, rules.DESCRIPTION)
-        metadata = rules.metadata(_or(change.metadata, seen.metadata))
+        metadata = rules.metadata(given(change.metadata, seen.metadata))
         return life, scopes, Words(description, metadata, seen.sealed, seen.rotated_from)
 
     async def _present(self, verb: str, text: str | None, by: By, grant: str, scopes: tuple[str, ...] = ()) -> Token:
@@ -244,13 +240,3 @@ class Tokens:
             return self.texts.open(text)
         except Refusal as refusal:
             raise CallerRefused(refusal) from None
-
-    def _try_open(self, text: str) -> str | Refusal:
-        try:
-            return self.texts.open(text)
-        except (Malformed, Missing) as refusal:
-            return refusal
-
-
-def _or(value: "T | msgspec.UnsetType", otherwise: T) -> T:
-    return otherwise if value is UNSET else value

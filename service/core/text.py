@@ -15,7 +15,7 @@ from functools import lru_cache
 
 from itsdangerous import BadSignature, Signer
 
-from service.core.errors import BadInput, Malformed, Missing
+from service.core.errors import BadInput, Malformed, Missing, Refusal
 
 RANDOM_BYTES = 20  # 160 bits; 21 bytes with the partition, so base64 needs no padding
 BODY, SIGNATURE = 28, 43
@@ -54,6 +54,13 @@ class Texts:
         if not text:
             raise Missing
         return self._opened(text)
+
+    def try_open(self, text: str) -> str | Refusal:
+        """The handle, or why there is none."""
+        try:
+            return self.open(text)
+        except (Missing, Malformed) as refusal:
+            return refusal
 
     def parts(self, text: str) -> tuple[str, str]:
         """The dressing and the secret of a text of ours.  Raises `BadInput` for other kinds: they cannot be rotated."""

@@ -9,9 +9,12 @@ Every state but active is final.
 """
 
 import hashlib
+from typing import TypeVar
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
+
+T = TypeVar("T")
 
 ACTIVE, EXPIRED, REVOKED, CONSUMED = STATES = ("active", "expired", "revoked", "consumed")
 
@@ -121,6 +124,11 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     metadata: Raw | UnsetType = UNSET
     life_ms: int | UnsetType = UNSET
     scopes: tuple[str, ...] | UnsetType = UNSET
+
+
+def given(value: T | UnsetType, otherwise: T) -> T:
+    """What a change says, or what was there."""
+    return otherwise if isinstance(value, UnsetType) else value
 
 
 class Issued(msgspec.Struct, frozen=True):
