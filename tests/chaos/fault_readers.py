@@ -46,10 +46,13 @@ async def test_five_thousand_idle_readers(chaos: Chaos) -> None:
                 heard, _ = await served(run.service.port, heard)
                 began = time.monotonic()
                 idle, busy = await served(run.service.port, idle)
+                run.mark("they are there")
                 connected_s = time.monotonic() - began
                 each_kib = (memory_kib(run.service.pid) - before) / READERS
                 await run.busy()
+                run.mark("all works beside them")
                 await wait_until(lambda: all(peer.times > 1 for peer in heard + idle), 30)
+                run.mark("each has heard a heartbeat")
                 took_s = await _stopped(run.service)
                 await wait_until(lambda: not any(peer.open for peer in heard + idle))
             await asyncio.to_thread(run.service.start)

@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 
 from tests.api.calls import ADMIN, Caller
-from tests.servers import wait_until
 
-AT_ONCE = 100  # that connect together
+AT_ONCE = 100  # that connect together; more than wait at the service's door would have to knock again, seconds later
 SPARE = 500  # files that a process needs beside
 
 
@@ -23,6 +22,7 @@ class Peer(asyncio.Protocol):
         self.data = b""
         self.times = 0  # that something came
         self.open = False
+        self.heard = asyncio.Event()  # something came, or it was hung up on
         self.transport: Any = None
 
     def again(self) -> "Peer":
@@ -35,11 +35,13 @@ class Peer(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self.times += 1
+        self.heard.set()
         if self._keeps or self.times == 1:
             self.data += data
 
     def connection_lost(self, _error: Exception | None) -> None:
         self.open = False
+        self.heard.set()
 
     @property
     def status(self) -> int:
@@ -63,32 +65,30 @@ def half_a_body(length: int) -> bytes:
 
 async def connect(port: int, peers: Iterable[Peer]) -> list[Peer]:
     """All of them, connected."""
-    turn, loop = asyncio.Semaphore(AT_ONCE), asyncio.get_running_loop()
+    return list(await asyncio.gather(*[_connected(port, peer) for peer in peers]))
 
-    async def one(peer: Peer) -> Peer:
-        async with turn:
-            await loop.create_connection(lambda: peer, "127.0.0.1", port)
-            return peer
 
-    return list(await asyncio.gather(*map(one, peers)))
+async def _connected(port: int, peer: Peer) -> Peer:
+    await asyncio.get_running_loop().create_connection(lambda: peer, "127.0.0.1", port)
+    return peer
 
 
 async def served(port: int, peers: Iterable[Peer]) -> tuple[list[Peer], int]:
-    """All of them, in their order, once each has its 200; and how many had to come back after a 503.
+    """All of them, in their order, once each has its 200; and how often one had to come back after a 503."""
+    turn, came_back = asyncio.Semaphore(AT_ONCE), 0
 
-    Raises: AssertionError.
-    """
-    served, came_back = await connect(port, peers), 0
-    while True:
-        await wait_until(lambda: all(peer.status for peer in served), 30)
-        busy = [place for place, peer in enumerate(served) if peer.status == 503]
-        if not busy:
-            break
-        came_back += len(busy)
-        for place, peer in zip(busy, await connect(port, [served[place].again() for place in busy]), strict=True):
-            served[place] = peer
-    assert {peer.status for peer in served} == {200}
-    return served, came_back
+    async def one(peer: Peer) -> Peer:
+        nonlocal came_back
+        async with turn:
+            await (await _connected(port, peer)).heard.wait()
+            while peer.status == 503:
+                came_back += 1
+                peer = peer.again()
+                await (await _connected(port, peer)).heard.wait()
+        assert peer.status == 200, peer.data
+        return peer
+
+    return list(await asyncio.gather(*map(one, peers))), came_back
 
 
 def hang_up(peers: Iterable[Peer]) -> None:
