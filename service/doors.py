@@ -1,9 +1,21 @@
-"""The sockets that the service listens on."""
+"""The sockets that the service listens on, and how many may be open."""
 
 import contextlib
+import resource
 import socket
 
 from service.settings import Settings
+
+FILES = 65_536  # a connection each; some systems allow a process many more, and some programs walk over all of them
+
+
+def allow_files() -> None:
+    """Many systems give a process 1,024 open files until it asks for those that it may have."""
+    now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES if most == resource.RLIM_INFINITY else min(most, FILES)
+    if now != resource.RLIM_INFINITY and now < wanted:
+        with contextlib.suppress(ValueError, OSError):  # macOS has limits beside this one
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 class Doors:

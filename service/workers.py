@@ -23,7 +23,7 @@ import uvloop
 
 from service import __version__, logs
 from service.app import Service, Start, WrongStore
-from service.doors import Doors
+from service.doors import Doors, allow_files
 from service.settings import Settings, SettingsError, share_metrics, signing_keys
 from service.store.embedded import Embedded, EmbeddedError, data_secret
 
@@ -44,6 +44,7 @@ def serve(settings: Settings) -> int:
         sys.stderr.write("tokenlife: TOKENLIFE_GRPC_PORT needs an extra: pip install 'tokenlife[grpc]'\n")
         return 1
     logs.configure(settings.log_format, settings.log_level)
+    allow_files()
     with contextlib.ExitStack() as stack:
         try:
             doors = Doors(settings, stack)

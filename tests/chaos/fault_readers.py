@@ -32,6 +32,7 @@ FILLER = {"x": "y" * 4_000}
 FILLED = 1_600  # events of 5 kB: twice what the buffers of a connection hold
 
 
+@pytest.mark.timeout(300)  # on a busy machine it takes its time until all are there
 async def test_five_thousand_idle_readers(chaos: Chaos) -> None:
     """Forty of them hear of those for whom tokens are issued, and each of these hears all of it, in order, once."""
     allow_files(2 * READERS)

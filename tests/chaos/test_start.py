@@ -1,6 +1,7 @@
 """A start that cannot be right ends at once, with a sentence and a code of its own."""
 
 import asyncio
+import resource
 from collections.abc import Iterator
 
 import pytest
@@ -86,3 +87,13 @@ async def test_probes_and_metrics_may_have_a_port_of_their_own(store: Server) ->
 
     assert inside == [404, 404, 200]
     assert apart == [200, 200, 404]
+
+
+async def test_it_takes_as_many_open_files_as_it_may_have(store: Server) -> None:
+    """Each connection is one; a shell often allows 1,024 until somebody asks."""
+    service = Service(redis_url=store.url, signing_keys=KEYS, admin_token=ADMIN)
+    service.command = ["/bin/sh", "-c", 'ulimit -Sn 200; exec "$0" "$@"', *service.command]
+    with service:
+        allowed, most = resource.prlimit(service.pid, resource.RLIMIT_NOFILE)
+
+    assert allowed == (65_536 if most == resource.RLIM_INFINITY else min(most, 65_536))
