@@ -81,10 +81,10 @@ class Need(NamedTuple):
         )
 
     @property
-    def nodes(self) -> int:
-        """Masters; each wants a replica beside it."""
-        cores = (self.using + self.turning + self.rescoring) / BUSY
-        return math.ceil(max(self.memory / DATA_BYTES, cores))
+    def nodes(self) -> tuple[int, int]:
+        """Masters, each with a replica beside it: what the memory asks for, and what the work does."""
+        cores = self.using + self.turning + self.rescoring
+        return math.ceil(self.memory / DATA_BYTES), math.ceil(cores / BUSY)
 
 
 def text(speed: Report, scale: Scale) -> str:
@@ -104,7 +104,9 @@ def _measured(speed: Report, scale: Scale, costs: Costs) -> dict[str, str]:
     }
     return found | {
         "gateway uses a second, one process": f"{costs.uses_a_process:,.0f}",
-        "store, us of its core: a use, 64 in flight": f"{costs.use * 1e6:.1f}",
+        "store, us of its core: a use, 64 in flight / alone": (
+            f"{costs.use * 1e6:.0f} / {scale.levels[max(scale.levels)]['use'].store_us:.0f}"
+        ),
         "uses a second that one store's core has room for": f"{BUSY / costs.use:,.0f}",
         "store, us: issue / mark expired / purge": " / ".join(
             f"{one * 1e6:.0f}" for one in (costs.issue, costs.mark, costs.purge)
@@ -115,14 +117,14 @@ def _measured(speed: Report, scale: Scale, costs: Costs) -> dict[str, str]:
 
 
 _HEAD = ["live tokens", "memory", "uses/s", "cores: use", "cores: issue, mark, purge", "cores: due, but used since",
-         "nodes", "service processes"]  # fmt: skip
+         "nodes: memory", "nodes: work", "service processes"]  # fmt: skip
 
 
 def _row(need: Need, costs: Costs) -> list[str]:
     processes = math.ceil(need.uses / costs.uses_a_process / BUSY)
     cores = [f"{one:.2f}" for one in (need.using, need.turning, need.rescoring)]
-    numbers = [f"{need.memory / 1e9:,.0f} GB", f"{need.uses:,.0f}", *cores, f"{need.nodes:,}", f"{processes:,}"]
-    return [f"{need.tokens:,}", *numbers]
+    counts = [f"{count:,}" for count in (*need.nodes, processes)]
+    return [f"{need.tokens:,}", f"{need.memory / 1e9:,.0f} GB", f"{need.uses:,.0f}", *cores, *counts]
 
 
 def write(folder: Path) -> None:
