@@ -93,15 +93,19 @@ local function relist(tokens, by)
   end
   for _, token in ipairs(tokens) do
     local name = token.tenant .. ':' .. token.type .. ':' .. token.state
-    groups[name] = groups[name] or { like = token, number = 0, words = {} }
-    groups[name].number = groups[name].number + by
-    gather(groups[name].words, token)
-    name = name .. ':' .. token.owner
-    owners[name] = owners[name] or {}
-    gather(owners[name], token)
+    local group = groups[name]
+    if not group then
+      group = { like = token, number = 0, words = {}, owners = tag .. 'o:' .. name .. ':' }
+      groups[name] = group
+    end
+    group.number = group.number + by
+    gather(group.words, token)
+    local list = group.owners .. token.owner
+    owners[list] = owners[list] or {}
+    gather(owners[list], token)
   end
   local command = by > 0 and 'ZADD' or 'ZREM'
-  for name, words in pairs(owners) do redis.call(command, tag .. 'o:' .. name, unpack(words)) end
+  for list, words in pairs(owners) do redis.call(command, list, unpack(words)) end
   for name, group in pairs(groups) do
     local tenants, field = tag .. 'n:' .. group.like.tenant, group.like.type .. ':' .. group.like.state
     redis.call(command, tag .. 'i:' .. name, unpack(group.words))
@@ -131,9 +135,9 @@ local function briefs(ids)
   return tokens
 end
 
--- What a brief token ends as, when, and by what.
+-- What a brief token ends as, when (in digits), and by what.
 local function ending(token, state, at, by)
-  token.to, token.at, token.by = state, whole(at), by
+  token.to, token.at, token.by = state, at, by
   return token
 end
 
@@ -141,7 +145,7 @@ end
 local function lapse(token)
   local evicted = token.rotation == '' and now < token.deadline
   local by = token.rotation ~= '' and 'rotated' or evicted and 'evicted' or 'life'
-  return ending(token, lapsed(token.rotation), evicted and now or token.deadline, by)
+  return ending(token, lapsed(token.rotation), evicted and whole(now) or string.sub(token.head, 2, 14), by)
 end
 
 -- The one way into a final state: life, record, lists, counts, purge times and events in one step, of brief tokens of
@@ -168,7 +172,7 @@ end
 
 -- The same for one that was parsed.
 local function finish(token, state, at, by)
-  local ended = ending(brief(token.id, token.record), state, at, by)
+  local ended = ending(brief(token.id, token.record), state, whole(at), by)
   finish_all({ ended })
   token.state, token.record, token.ended_at, token.ended_by = ended.state, ended.record, ended.at, by
 end

@@ -13,7 +13,7 @@ for i = 5, #ARGV do
     flat[#flat + 1], flat[#flat + 2], flat[#flat + 3] = 'unknown', 0, ''
   else
     if token.state == 'active' then
-      finish_all({ remaining(id) and ending(token, 'revoked', now, ARGV[4]) or lapse(token) })
+      finish_all({ remaining(id) and ending(token, 'revoked', whole(now), ARGV[4]) or lapse(token) })
     end
     flat[#flat + 1], flat[#flat + 2], flat[#flat + 3] = 'ok', 0, token.record
   end

@@ -30,7 +30,7 @@ local function end_all(tokens)
       break
     end
     if token.remaining then revoked = revoked + 1 end
-    ended[#ended + 1] = token.remaining and ending(token, 'revoked', now, reason) or lapse(token)
+    ended[#ended + 1] = token.remaining and ending(token, 'revoked', whole(now), reason) or lapse(token)
   end
   if ARGV[8] ~= '1' then finish_all(ended) end
 end
