@@ -6,6 +6,7 @@ import msgspec
 
 from service.core.token import Draft, Words
 from tests.bench import bulk, servers
+from tests.bench.parts import parts
 from tests.bench.rivals.rival import Rival, installed
 
 _FIRST = 500  # issued before the first reading, so that what exists once is not counted
@@ -17,6 +18,7 @@ class Memory(msgspec.Struct):
     store: str
     tokens: int
     live: float  # bytes a token, without the streams
+    parts: dict[str, float]  # of these
     retained: float  # bytes the record of an ended one
     stream_bytes: int  # all event streams; they are trimmed, so this does not grow with the tokens
     rivals: dict[str, float]  # bytes a session
@@ -28,12 +30,14 @@ def measure(binary: str, count: int) -> Memory:
         bulk.say(f"memory on {store.name}")
         bulk.revoke(store, bulk.issue(store, _drafts(_FIRST), _WORDS))
         before = _without_streams(store)
-        handles = bulk.issue(store, _drafts(count), _WORDS)
-        live = _without_streams(store) - before
+        drafts = _drafts(count)
+        handles = bulk.issue(store, drafts, _WORDS)
+        live = (_without_streams(store) - before) / count
+        pieces = parts(store, drafts, handles, live)
         bulk.revoke(store, handles)
         retained = _without_streams(store) - before
         streams, rivals = store.stream_bytes(), _rivals(store)
-        return Memory(store.name, count, live / count, retained / count, streams, rivals)
+        return Memory(store.name, count, live, pieces, retained / count, streams, rivals)
 
 
 def _rivals(store: servers.Store) -> dict[str, float]:
