@@ -38,8 +38,9 @@ class Load:
         await wait_until(lambda: wanted(self.traffic.done(since)), BUSY_S)
 
     @property
-    def statuses(self) -> set[int]:
-        return {one.status for one in self.history.operations}
+    def unavailable(self) -> int:
+        """Requests that were answered so."""
+        return sum(one.status == 503 for one in self.history.operations)
 
     def done(self, verb: str, partitions: Collection[int], since: float) -> int:
         """How often a verb has succeeded on tokens of these partitions."""
