@@ -25,6 +25,7 @@ from service import __version__, logs
 from service.app import Service, Start, WrongStore
 from service.doors import Doors, allow_files
 from service.settings import Settings, SettingsError, share_metrics, signing_keys
+from service.store import urls
 from service.store.embedded import Embedded, EmbeddedError, data_secret
 
 LOOK_S = 0.05  # between two looks at the children
@@ -39,7 +40,8 @@ log = logging.getLogger("service.workers")
 
 
 def serve(settings: Settings) -> int:
-    """Serves until SIGTERM or SIGINT; the exit code."""
+    """Serves until SIGTERM or SIGINT; the exit code.  Raises `SettingsError`."""
+    _check_url(settings)
     if settings.grpc_port is not None and find_spec("grpc") is None:
         sys.stderr.write("tokenlife: TOKENLIFE_GRPC_PORT needs an extra: pip install 'tokenlife[grpc]'\n")
         return 1
@@ -62,7 +64,8 @@ def serve(settings: Settings) -> int:
 
 
 def sweep(settings: Settings) -> dict[str, int]:
-    """Sweeps until nothing is due, on a store that no service minds.  Raises `EmbeddedError`, `WrongStore`."""
+    """Passes until nothing is due, without a service.  Raises `EmbeddedError`, `WrongStore`, `SettingsError`."""
+    _check_url(settings)
     with contextlib.ExitStack() as stack:
         embedded = None if settings.redis_url else stack.enter_context(_embedded(settings.data_dir))
         start, _ = _start(settings, embedded)
@@ -71,6 +74,13 @@ def sweep(settings: Settings) -> dict[str, int]:
             return await Service(settings, start).sweep()
 
         return uvloop.run(swept())
+
+
+def _check_url(settings: Settings) -> None:
+    try:
+        urls.read(settings.redis_url or "redis://")
+    except WrongStore as error:
+        raise SettingsError(str(error)) from None
 
 
 class Crew:

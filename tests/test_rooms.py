@@ -37,7 +37,7 @@ MAY_IMPORT = {
         "rekeyer", "settings", "telling", "tracing",
     },
     "doors": {"settings"},
-    "workers": {"app", "doors", "settings", "logs", "store.embedded", "__version__"},
+    "workers": {"app", "doors", "settings", "logs", "store.embedded", "store.urls", "__version__"},
     "cli": {"cli", "app", "workers", "settings", "core", "client", "__version__"},
 }  # fmt: skip
 

@@ -99,7 +99,7 @@ class Settings(Discreet, frozen=True, kw_only=True):
     wepay_per_second: Annotated[int, whole(0, 1000), says("Calls a second of an application to each of WePay.")] = 0
     sarus_per_second: Annotated[int, whole(0, 1000), says("Calls a second of one to each of Sarus; 0: any number.")] = 0
     onespan_life_ms: Annotated[Life, says("The life of a session creation token of OneSpan.")] = 86_400_000
-    revoke_wait: Annotated[int, whole(0, 9), says("How many replicas must have a revocation before it counts.")] = 0
+    revoke_wait: Annotated[int, whole(0, 9), says("How many replicas have a revocation that is acknowledged.")] = 0
     max_body_bytes: Annotated[
         int, whole(1024, 16_777_216), says("The largest body that is read; a batch may have 128 KiB.")
     ] = 65_536

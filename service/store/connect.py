@@ -46,14 +46,9 @@ def client(url: str, timeout_s: float) -> Nodes:
         # A pool that is handed over otherwise stays open when the client closes.
         return Redis.from_pool(BlockingConnectionPool(**options))
 
-    first = one(*where.seats[:1])
-    try:
-        first.connection_pool.make_connection()  # type: ignore[no-untyped-call]
-    except TypeError as error:  # else it would be heard of at the first call
-        raise wrong(f"the option {str(error).rpartition(' ')[2]} is not known") from None
     if where.kind == "cluster":
         return Cluster(where.seats, one, timeout_s)
-    return Led(where, pool, path, timeout_s) if where.kind else One(first, timeout_s)
+    return Led(where, pool, path, timeout_s) if where.kind else One(one(), timeout_s)
 
 
 async def look(link: Link, partitions: int) -> None:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 import msgspec
-from redis.asyncio.connection import parse_url
+from redis.asyncio.connection import BlockingConnectionPool, parse_url
 
 PORTS = {"sentinel": 26379, "cluster": 6379}
 OWN = "sentinel_"  # what begins so is Sentinel's own
@@ -66,9 +66,14 @@ def wrong(what: str) -> WrongStore:
 
 def _options(url: str) -> dict[str, Any]:
     try:
-        return dict(parse_url(url))
+        options: dict[str, Any] = dict(parse_url(url))
+        # An option that no connection knows would else be heard of at the first call.
+        BlockingConnectionPool(**options).make_connection()  # type: ignore[no-untyped-call]
     except ValueError as error:
         raise wrong(str(error).rstrip(".")) from None
+    except TypeError as error:
+        raise wrong(f"the option {str(error).rpartition(' ')[2]} is not known") from None
+    return options
 
 
 def _path(kind: str, path: str) -> tuple[str, str]:

@@ -38,6 +38,17 @@ async def test_wrong_settings_are_code_2_and_all_told_at_once() -> None:
     assert "Traceback" not in said
 
 
+@pytest.mark.parametrize("verb", ["serve", "sweep"])
+async def test_so_is_a_wrong_url_in_a_sentence(verb: str) -> None:
+    url = "redis+sentinel://:hunter2@one,two"
+
+    code, said = await ended(Service(verb, redis_url=url, signing_keys="k" * 20))
+
+    assert code == 2
+    assert "TOKENLIFE_REDIS_URL: the name of the master is missing" in said
+    assert "hunter2" not in said
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 async def test_other_partitions_than_the_stores_are_code_1_and_write_nothing(store: Server, workers: int) -> None:
     settings = {"redis_url": store.url, "signing_keys": KEYS, "admin_token": ADMIN, "workers": workers}
