@@ -6,7 +6,7 @@ import resource
 import pytest
 
 from tests.api.calls import calling
-from tests.chaos.scenario import Chaos, Run
+from tests.chaos.scenario import REDIS, Chaos, Run
 from tests.servers import Server, wait_until
 
 pytestmark = pytest.mark.chaos
@@ -18,7 +18,7 @@ ALL = resource.RLIM_INFINITY
 
 def kept(fsync: str) -> Server:
     """A store with a log on disk.  Without the trap the signal that comes with the limit would end it."""
-    store = Server(appendonly="yes", appendfsync=fsync)
+    store = Server(REDIS, appendonly="yes", appendfsync=fsync)
     store.command = ["/bin/sh", "-c", 'trap "" XFSZ; exec "$0" "$@"', *store.command]
     return store
 

@@ -11,7 +11,7 @@ import pytest
 from tests import leaks
 from tests.api.calls import calling
 from tests.chaos.checker import Rules
-from tests.chaos.scenario import Chaos, Run
+from tests.chaos.scenario import REDIS, Chaos, Run
 from tests.chaos.traffic import MIX, SHORT_MS, Traffic
 from tests.servers import Server, wait_until
 
@@ -31,14 +31,14 @@ def limit(store: Any, more: int) -> None:
 
 async def test_a_full_store_takes_nothing_new_and_what_it_holds_works_on(chaos: Chaos) -> None:
     """Also for a service that starts while it is full."""
-    async with chaos("maxmemory, noeviction", store=Server(maxmemory_policy="noeviction"), rules=Rules(silent=True),
-                     mix={**MIX, "issue": 30}) as run:  # fmt: skip
+    store, rules = Server(REDIS, maxmemory_policy="noeviction"), Rules(silent=True)
+    async with chaos("maxmemory, noeviction", store=store, rules=rules, mix={**MIX, "issue": 30}) as run:
         await run.busy(2 * GONE_ON)
-        with run.fault(), run.plain() as store:
-            await asyncio.to_thread(limit, store, ROOM)
+        with run.fault(), run.plain() as plain:
+            await asyncio.to_thread(limit, plain, ROOM)
             await wait_until(lambda: run.outcomes()[503], 20)
             full = run.mark("it is full")
-            await asyncio.to_thread(limit, store, -ROOM)
+            await asyncio.to_thread(limit, plain, -ROOM)
             await wait_until(lambda: _goes_on(run, full), 20)
             failed = [one for one in run.history.operations if one.status >= 500 and one.began > full]
             async with calling(run.service.url) as admin:
@@ -46,7 +46,7 @@ async def test_a_full_store_takes_nothing_new_and_what_it_holds_works_on(chaos: 
             await asyncio.to_thread(run.service.restart)
             again = run.mark("it was started again")
             await wait_until(lambda: _goes_on(run, again), 20)
-            store.config_set("maxmemory", 0)
+            plain.config_set("maxmemory", 0)
         await run.busy()
 
     assert (refused.status, refused.code) == (503, "unavailable")
@@ -64,7 +64,7 @@ async def test_a_store_that_evicts_is_warned_of_and_what_it_evicted_is_told_from
     chaos: Chaos, policy: str, seed: int
 ) -> None:
     """What would have expired within the second in which the service finds out is told to have done so."""
-    store = Server(maxmemory_policy=policy)
+    store = Server(REDIS, maxmemory_policy=policy)
     async with chaos(f"maxmemory, {policy}", store=store, rules=Rules(evictions=True), mix=LONG_LIVES,
                      log_level="WARNING") as run:  # fmt: skip
         brief = Traffic(run.service.url, run.history, random.Random(seed), {"issue_short": 10, "use": 10}, users=4)
