@@ -39,7 +39,8 @@ class Led(One):
         secure = where.options.get("connection_class") is SSLConnection
         self._master, options = where.master, {**where.options, "ssl": secure}
         options.pop("connection_class", None)
-        self._sentinel = Sentinel(where.seats, sentinel_kwargs={**where.sentinel, **path, "ssl": secure})  # type: ignore[no-untyped-call]
+        trust = {name: value for name, value in options.items() if name.startswith("ssl")}
+        self._sentinel = Sentinel(where.seats, sentinel_kwargs={**where.sentinel, **path, **trust})  # type: ignore[no-untyped-call]
         led = LedPool(where.master, self._sentinel, changed=self._drop_lane, **options, **path, **pool)
         super().__init__(Redis.from_pool(led), timeout_s)
 

@@ -31,6 +31,15 @@ def test_both_may_speak_tls() -> None:
     assert read("rediss+sentinel://one/main").options == {"connection_class": SSLConnection}
 
 
+async def test_sentinels_are_trusted_as_their_master_is() -> None:
+    nodes = client("rediss+sentinel://one/main?ssl_ca_certs=/some/ca.pem", 1.0)
+
+    [sentinel] = nodes._sentinel.sentinels  # type: ignore[attr-defined]
+    connection = sentinel.connection_pool.make_connection()
+    assert isinstance(connection, SSLConnection)
+    assert connection.ca_certs == "/some/ca.pem"
+
+
 @pytest.mark.parametrize(
     ("url", "what"),
     [
