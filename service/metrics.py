@@ -1,5 +1,6 @@
 """What the service says of itself to Prometheus.  Labels are words of a closed set: never a handle, never a text."""
 
+from bisect import bisect_left
 from collections.abc import Callable
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest, values
@@ -61,7 +62,7 @@ class Metrics(Watch):
         key = method, route, status
         observe = self._observe.get(key)
         if observe is None:
-            observe = self._observe[key] = self.requests.labels(method, route, str(status)).observe
+            observe = self._observe[key] = _observer(self.requests.labels(method, route, str(status)))
         observe(seconds)
 
     def batch(self, size: int) -> None:
@@ -77,7 +78,7 @@ class Metrics(Watch):
         # Looking up a child by its labels costs four times what counting does.
         inc = self._inc.get((verb, outcome))
         if inc is None:
-            inc = self._inc[verb, outcome] = self.verdicts.labels(verb, outcome).inc
+            inc = self._inc[verb, outcome] = self.verdicts.labels(verb, outcome)._value.inc  # noqa: SLF001
         inc(times)
 
     def swept(self, marked: int, rescored: int, purged: int, evicted: int, lags_ms: list[int]) -> None:
@@ -100,3 +101,14 @@ class Metrics(Watch):
             registry = CollectorRegistry()
             MultiProcessCollector(registry, self._folder)  # type: ignore[no-untyped-call]
         return generate_latest(registry), CONTENT_TYPE_LATEST
+
+
+def _observer(times: Histogram) -> Callable[[float], None]:
+    """`observe` of a histogram of SECONDS without its checks and its walk through the buckets: half of its 1.1 us."""
+    total, buckets = times._sum.inc, [bucket.inc for bucket in times._buckets]  # noqa: SLF001
+
+    def observe(seconds: float) -> None:
+        total(seconds)
+        buckets[bisect_left(SECONDS, seconds)](1)
+
+    return observe
