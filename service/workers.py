@@ -6,6 +6,7 @@ replaced.  It runs no event loop and no thread, so that forking is safe.
 
 import contextlib
 import ctypes
+import gc
 import logging
 import os
 import secrets
@@ -172,6 +173,7 @@ class Crew:
 
 def _work(settings: Settings, start: Start, doors: Doors, banner: str) -> int:
     """One process that serves; its exit code."""
+    gc.set_threshold(20_000)  # who waits for one call of the store are more than the usual 700 objects: 4 %
     try:
         uvloop.run(Service.serve(settings, start, doors.open(), lambda: banner and print(banner, flush=True)))
     except WrongStore as error:

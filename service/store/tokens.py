@@ -202,9 +202,10 @@ def _sequences(after: int, before: int, partition: int) -> tuple[int, int]:
 
 def _question(ask: Ask) -> str:
     """The argument of `present.lua`; '#' is where the batch puts its count."""
-    asks = ask.caller or "-"
-    caller, subject = asks if asks.startswith("=") else keys.short(asks), keys.short(ask.subject or "-")
-    return " ".join((ask.verb, caller or "-", ask.grant or "-", subject or "-", "#", *ask.scopes))
+    caller = "-" if ask.caller is None else ask.caller if ask.caller[0] == "=" else keys.short(ask.caller)
+    subject = "-" if ask.subject is None else keys.short(ask.subject)
+    question = f"{ask.verb} {caller} {ask.grant or '-'} {subject} #"
+    return f"{question} {' '.join(ask.scopes)}" if ask.scopes else question
 
 
 async def _answers(call: Awaitable[list[Any]]) -> list[Answer]:
