@@ -18,6 +18,7 @@ from service.telling import Telling
 from service.wire import Render, Voice
 
 KEEPALIVE_S = 75.0  # above the 60 s that gateways keep an idle connection, so that we are not the first to close it
+LINGER_S = 1.0  # for the rest of a body that was given up; with aiohttp's 10 s a few of them hold a stop as long
 VARIABLE = re.compile(r"{(\w+)}")  # aiohttp would take no braces in it, but owners may have them
 
 
@@ -36,7 +37,9 @@ class Runner(web.AppRunner):
     """aiohttp's runner with our server in front of the application."""
 
     def __init__(self, app: web.Application, edge: "Edge", takes: Takes, body_s: float, grace_s: float) -> None:
-        super().__init__(app, access_log=None, keepalive_timeout=KEEPALIVE_S, shutdown_timeout=grace_s)
+        super().__init__(
+            app, access_log=None, keepalive_timeout=KEEPALIVE_S, lingering_time=LINGER_S, shutdown_timeout=grace_s
+        )
         self._edge, self._takes, self._body_s = edge, takes, body_s
 
     async def _make_server(self) -> Any:

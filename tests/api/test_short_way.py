@@ -1,12 +1,18 @@
 """The short way of hot requests (`service/express.py`): nobody can tell by which way a request went."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import cast
 
 import msgspec
 import pytest
+import uvloop
+from aiohttp import web
 
+from service import server
+from service.telling import Telling
+from service.wire import Route, Short, Voice
 from tests.api.calls import ADMIN, Caller, Json
 from tests.servers import Service, wait_until
 
@@ -124,3 +130,36 @@ async def test_clients_that_leave_at_once_take_nobody_with_them(service: Service
         assert {one.json["state"] for one in seen} == {"active"}
 
     await wait_until(lambda: held(service) <= before + 5)  # those of `admin`
+
+
+def test_an_answer_to_a_client_that_leaves_in_that_moment_ends_its_connection() -> None:
+    uvloop.run(left_in_that_moment())  # the loop of the service
+
+
+async def left_in_that_moment() -> None:
+    asked: list[Callable[[object], None]] = []
+    short = Short(lambda _headers, _body, tell: asked.append(tell), lambda _token: ("", b""))
+    route = Route(method="GET", path="/x", handler=never, short=short)
+    voice = Voice("only", [route], lambda _error, _request: web.Response(status=500), lambda _path: True)
+    runner = server.runner([voice], 1000, 1.0, 1.0, Telling(lambda *_: None, None, None))
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    _, writer = await asyncio.open_connection(*runner.addresses[0])
+    writer.write(b"GET /x HTTP/1.1\r\nHost: h\r\n\r\n")
+    await wait_until(lambda: asked)
+    before = {task for task in asyncio.all_tasks() if "RequestHandler.start" in repr(task)}
+
+    server_ = cast("web.Server", runner.server)
+    [connection] = server_.connections
+    cast("asyncio.Transport", connection.transport).abort()
+    asked[0](object())
+
+    await wait_until(lambda: before.isdisjoint(asyncio.all_tasks()))
+    writer.close()
+    await runner.cleanup()
+    assert len(before) == 1
+
+
+async def never(_request: web.Request) -> web.Response:
+    raise AssertionError("it went the usual way")
