@@ -62,12 +62,13 @@ class UnderWay:
 
     def tell(self, outcome: Any) -> None:
         """A token, or why there is none."""
+        if isinstance(outcome, Exception):  # not raised: it may be told to many, and each would lengthen its traceback
+            self._refuse(outcome)
+            return
         try:
-            if isinstance(outcome, Exception):
-                raise outcome
             head, body = self._short.give(outcome)
-        except Exception as error:
-            self._refuse(error)
+        except Exception as fault:
+            self._refuse(fault)
         else:
             self._connection.arrive(answered(head, body, self._id))
             self._over(200)
