@@ -4,9 +4,9 @@ Validation never depends on it: a token is refused from its last millisecond on,
 """
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from service.core.errors import Unavailable
 from service.core.store import Pass
@@ -25,7 +25,7 @@ Sweep = Callable[[int], Awaitable[Pass]]
 async def run(sweep: Sweep, tick_ms: int, stopping: asyncio.Event, watch: Watch = SILENT) -> None:
     """Sweeps until asked to stop.  Sleeps until the next thing is due, at most a tick: what another process issues
     with a short life is seen no later than that."""
-    away = False
+    away, stopped = False, asyncio.ensure_future(stopping.wait())
     while not stopping.is_set():
         try:
             done = await sweep(LIMIT)
@@ -41,7 +41,7 @@ async def run(sweep: Sweep, tick_ms: int, stopping: asyncio.Event, watch: Watch 
             tell(done, watch)
             wait_ms = tick_ms if done.wait_ms is None else min(tick_ms, done.wait_ms)
             pause = 0.0 if done.looked_at >= LIMIT else max(wait_ms, REST_MS) / 1000
-        await _rest(stopping, pause)
+        await _rest(stopped, pause)
 
 
 def tell(done: Pass, watch: Watch) -> None:
@@ -50,11 +50,9 @@ def tell(done: Pass, watch: Watch) -> None:
         log.warning("the store evicted live tokens", extra={"evicted": done.evicted})
 
 
-async def _rest(stopping: asyncio.Event, seconds: float) -> None:
+async def _rest(stopped: "asyncio.Future[Any]", seconds: float) -> None:
     """A pause that ends at once when the service stops; even the shortest lets others run."""
     if seconds == 0.0:
         await asyncio.sleep(0)
-        return
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(seconds):  # `wait_for` would make a task each time
-            await stopping.wait()
+    else:
+        await asyncio.wait({stopped}, timeout=seconds)  # a timeout around it would cancel it each time

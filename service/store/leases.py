@@ -63,5 +63,5 @@ class Leases:
         self._next = self._clock() + BEAT_S
 
     async def _ask(self, term_ms: int) -> list[int]:
-        names = await self._link.run("lease", keys.LEASES, self._me, len(self._all), term_ms)
+        names = await self._link.run_shared("lease", keys.LEASES, self._me, len(self._all), term_ms)
         return [int(name) for name in names]

@@ -74,10 +74,11 @@ class Link:
             raise _noted(Unavailable("replicas", TOO_FEW))
         return answer
 
-    def run_shared(self, verb: str, key: str, *args: Any) -> Awaitable[Any]:
-        """The same on a connection of its own, for the calls that many share: the pool would cost more than the call.
-        It is written before this returns.  Who waits for it has a deadline of his own."""
-        call = self._at(key, lambda node: self.scripts.in_lane(node.lane, verb, key, *args))
+    def run_shared(self, verb: str, key: str | list[str], *args: Any) -> Awaitable[Any]:
+        """The same on a connection of its own, for what is asked all the time: the pool would cost more than the call.
+        It is written before this returns.  Who waits for it has a deadline of his own, or trusts the lane's."""
+        first = key if isinstance(key, str) else key[0]
+        call = self._at(first, lambda node: self.scripts.in_lane(node.lane, verb, key, *args))
         return self._shared(verb, time.perf_counter(), call)
 
     async def _shared(self, verb: str, started: float, call: Awaitable[Any]) -> Any:

@@ -86,10 +86,11 @@ class Scripts:
                 raise one
         return answer, have
 
-    def in_lane(self, lane: Lane, verb: str, key: str, *args: Any) -> "Awaitable[Any]":
+    def in_lane(self, lane: Lane, verb: str, key: str | list[str], *args: Any) -> "Awaitable[Any]":
         """The same on a connection of its own, written before anything else runs."""
+        keys = [key] if isinstance(key, str) else key
         script, digest = self._script(verb)
-        words = (1, key, *self._common, *args)
+        words = (len(keys), *keys, *self._common, *args)
         first = lane.call("EVALSHA", digest, *words)
 
         async def answer() -> Any:

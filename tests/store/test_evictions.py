@@ -124,10 +124,11 @@ async def test_where_the_store_does_not_tell_nobody_asks_again(world: World, mon
     """A managed store may not let clients ask."""
     stopping = asyncio.Event()
 
-    async def info(_section: str) -> None:
+    async def call(*_words: str) -> None:
         raise ResponseError("NOPERM")
 
-    monkeypatch.setattr(world.redis, "info", info)
+    [node] = await world.link.nodes.each()
+    monkeypatch.setattr(node.lane, "call", call)
 
     await asyncio.wait_for(Evictions(world.link, 16).run(stopping), 10)
 

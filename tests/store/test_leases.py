@@ -6,7 +6,9 @@ import pytest
 
 from service.core.store import Pass
 from service.store import keys
+from service.store.evictions import Evictions
 from service.store.leases import BEAT_S, TERM_S, Leases
+from tests import backends
 from tests.world import World
 
 PARTITIONS = 16
@@ -69,6 +71,20 @@ async def test_between_two_beats_the_store_is_not_asked(three: list[Instance], w
     await three[0].leases.sweep(200)
 
     assert not await world.redis.exists(keys.LEASES)
+
+
+@pytest.mark.parametrize("backend", backends.REAL, indirect=True)
+async def test_what_a_service_at_rest_asks_goes_over_one_connection(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pool would cost half as much again, ten times a second."""
+    monkeypatch.setattr(world.redis.connection_pool, "get_connection", None)
+
+    done = await Leases(world.link, world.store.sweep, PARTITIONS).sweep(200)
+    evicted = await Evictions(world.link, PARTITIONS).number()
+
+    assert (done.looked_at, evicted >= 0) == (0, True)
+    monkeypatch.undo()
 
 
 async def test_who_leaves_is_followed_at_the_next_beat(three: list[Instance]) -> None:
