@@ -30,6 +30,15 @@ async def choose(page: Page, owner: str) -> None:
     await page.until(f"{ROWS}.every(row => row.innerText.includes({owner!r}))")
 
 
+async def ask_to_revoke_all(page: Page, owner: str) -> None:
+    """As far as the question whether it is meant."""
+    await choose(page, owner)
+    await page.until("!document.getElementById('revoke-owner').disabled")
+    await page.tab_to("it.id === 'revoke-owner'")
+    await page.press("Enter")
+    await page.until("document.getElementById('sure').open")
+
+
 async def test_a_pasted_token_shows_counts_and_tokens(page: Page, shop: Caller) -> None:
     ann, bob = await shop.issue("ann"), await shop.issue("bob")
     await shop.post("/v1/tokens/revoke", {"token": bob["token"]})
@@ -154,12 +163,8 @@ async def test_escape_keeps_it_also_when_the_last_answer_was_yes(page: Page, sho
 async def test_all_of_an_owner_are_revoked_after_a_question_with_their_number(page: Page, shop: Caller) -> None:
     anns, bob = [await shop.issue("ann") for _ in range(3)], await shop.issue("bob")
     await connect(page, shop)
-    await choose(page, "ann")
-    await page.until("!document.getElementById('revoke-owner').disabled")
-    await page.tab_to("it.id === 'revoke-owner'")
 
-    await page.press("Enter")
-    await page.until("document.getElementById('sure').open")
+    await ask_to_revoke_all(page, "ann")
     assert "3 live tokens" in await page.text("#sure-text")
     await page.press("Tab", "Enter")
 

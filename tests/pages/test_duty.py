@@ -4,7 +4,7 @@ import asyncio
 
 from tests.api.calls import Caller
 from tests.pages.browser import Page
-from tests.pages.test_console import FOCUS, ROWS, choose, connect
+from tests.pages.test_console import FOCUS, ROWS, ask_to_revoke_all, connect
 from tests.servers import Server
 
 SHOWN = f"{ROWS}.map(row => row.querySelector('td').firstChild.firstChild.data)"
@@ -82,12 +82,8 @@ async def test_the_state_that_is_asked_for_is_shown_and_no_other(page: Page, sho
 async def test_more_of_an_owner_than_one_call_ends_are_revoked_all(page: Page, shop: Caller) -> None:
     await many(shop, "ann", 520)
     await connect(page, shop)
-    await choose(page, "ann")
-    await page.until("!document.getElementById('revoke-owner').disabled")
-    await page.tab_to("it.id === 'revoke-owner'")
 
-    await page.press("Enter")
-    await page.until("document.getElementById('sure').open")
+    await ask_to_revoke_all(page, "ann")
     question = await page.text("#sure-text")
     await page.tab_to("it.textContent === 'Revoke'")
     await page.press("Enter")
