@@ -62,9 +62,10 @@ class Lines:
     def request(self, note: Note, method: str, route: str, status: int, seconds: float) -> None:
         error = note.error
         outcome = "ok" if error is None and status < 400 else _outcome(error, status)
+        message = "cut off" if isinstance(error, asyncio.CancelledError) else "answered"
         fault = type(error).__name__ if status >= 500 and error is not None else None  # else a probe's plain 503
         self._add(Line(
-            self._now(), "ERROR" if fault else "INFO", "service.requests", "answered", _safe(note.request), note.trace,
+            self._now(), "ERROR" if fault else "INFO", "service.requests", message, _safe(note.request), note.trace,
             note.verb, note.handle, note.caller, outcome, method if method in METHODS else "other", route, status,
             int(seconds * 1e6) / 1000, fault,
         ))  # fmt: skip

@@ -4,6 +4,7 @@ Each answer has its `X-Request-Id`; each error is rendered by the voice that own
 as HTTP is answered without a word of it, for aiohttp would log and echo the bytes, tokens and all.
 """
 
+import asyncio
 import re
 import time
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from service.wire import Render, Voice
 
 KEEPALIVE_S = 75.0  # above the 60 s that gateways keep an idle connection, so that we are not the first to close it
 LINGER_S = 1.0  # for the rest of a body that was given up; with aiohttp's 10 s a few of them hold a stop as long
+CUT_OFF = 500  # what the line and the numbers say of a request that was not answered
 VARIABLE = re.compile(r"{(\w+)}")  # aiohttp would take no braces in it, but owners may have them
 
 
@@ -61,6 +63,11 @@ class Edge:
             response = await self._app._handle(request)  # noqa: SLF001
         except Exception as error:
             response = self.rendered(error, request, id_, note)
+        except asyncio.CancelledError as end:  # the grace of a stop is over, and nobody answers it any more
+            if note is not None:
+                note.error = end
+            self._telling.over(note, request.method, _template(request), CUT_OFF, began)
+            raise
         if not response.prepared:
             self._dress(response, id_)
         self._telling.over(note, request.method, _template(request), response.status, began)

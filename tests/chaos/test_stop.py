@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from tests.api.calls import ADMIN, KEYS, Caller, calling
+from tests.logs.reading import Log
 from tests.servers import Server, Service, wait_until
 
 pytestmark = pytest.mark.chaos
@@ -78,10 +79,7 @@ async def test_requests_under_way_are_answered(store: Server) -> None:
 
 async def test_a_request_that_never_ends_does_not_hold_it_longer_than_the_grace(store: Server) -> None:
     async with serving(store, grace_ms=500, body_ms=60_000) as (service, admin):
-        _, writer = await asyncio.open_connection("127.0.0.1", service.port)
-        writer.write(f"POST /v1/tokens HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {ADMIN}\r\nContent-Type: "
-                     "application/json\r\nContent-Length: 99\r\n\r\n".encode())  # fmt: skip
-        await wait_until(lambda: _used(admin, times=1))
+        writer = await _endless(service, admin)
         started = time.monotonic()
         code = await terminate(service)
         took = time.monotonic() - started
@@ -89,6 +87,17 @@ async def test_a_request_that_never_ends_does_not_hold_it_longer_than_the_grace(
 
     assert code == 0
     assert took < 5
+
+
+async def test_a_request_that_is_cut_off_has_its_line(store: Server) -> None:
+    async with serving(store, grace_ms=200, body_ms=60_000) as (service, admin):
+        writer = await _endless(service, admin)
+        await terminate(service)
+        [line] = Log(service).lines(request_id="endless")
+        writer.close()
+
+    assert (line["message"], line["route"], line["level"]) == ("cut off", "/v1/tokens", "ERROR")
+    assert line["fault"] == "CancelledError"
 
 
 async def test_it_ends_while_the_store_is_frozen(store: Server) -> None:
@@ -101,6 +110,15 @@ async def test_it_ends_while_the_store_is_frozen(store: Server) -> None:
         asking.cancel()
 
     assert code == 0
+
+
+async def _endless(service: Service, admin: Caller) -> asyncio.StreamWriter:
+    """A request in its handler, which waits for a body that never ends."""
+    _, writer = await asyncio.open_connection("127.0.0.1", service.port)
+    writer.write(f"POST /v1/tokens HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {ADMIN}\r\nX-Request-Id: endless\r\n"
+                 "Content-Type: application/json\r\nContent-Length: 99\r\n\r\n".encode())  # fmt: skip
+    await wait_until(lambda: _used(admin, times=1))
+    return writer
 
 
 async def _expired(caller: Caller, id_: str) -> bool:
