@@ -29,7 +29,7 @@ from service.core.text import Texts
 from service.facades import onespan, sarus, taler, wepay
 from service.metrics import Metrics
 from service.settings import Settings, signing_keys
-from service.store.connect import WrongStore, client, look
+from service.store.connect import WrongStore, client, look, refused_for_good
 from service.store.evictions import Evictions
 from service.store.feed import BLOCK_MS, RedisFeed
 from service.store.leases import Leases
@@ -146,9 +146,10 @@ class Service:
         return True
 
     async def _look_at_store(self) -> None:
-        await look(self.link, self.settings.partitions)
-        if self.admin and not await self.admin.exists():
-            log.warning("the admin token was revoked: set another one")
+        with refused_for_good():
+            await look(self.link, self.settings.partitions)
+            if self.admin and not await self.admin.exists():
+                log.warning("the admin token was revoked: set another one")
 
     async def sweep(self) -> dict[str, int]:
         """Passes until nothing is due; what they did.  Raises `Unavailable`: it does not wait for a store."""

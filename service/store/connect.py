@@ -1,6 +1,8 @@
 """From a URL to the nodes that it means, after a look at what stands there."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from redis.asyncio import BlockingConnectionPool, Redis
@@ -16,13 +18,19 @@ from service.store.nodes import CLUSTERED, Nodes, One
 from service.store.sentinel import Led
 from service.store.urls import Address, WrongStore, read, wrong
 
-__all__ = ["WrongStore", "agree_on_partitions", "allow_oom", "client", "look", "version"]
+__all__ = ["WrongStore", "agree_on_partitions", "allow_oom", "client", "look", "refused_for_good", "version"]
 
 OLDEST = (6, 2)
 TRANSIENT = {
     "timeout", "TimeoutError", "ConnectionError", "BusyLoadingError", "ConnectionRefusedError", "MasterNotFoundError",
     "ClusterDownError",
 }  # fmt: skip
+# What a store says that is there and will say the same the next time, and what those who start the service are told.
+REFUSED = {
+    "AuthenticationError": "the store does not take this user and password, or asks for some",
+    "AuthenticationWrongNumberOfArgsError": "the store does not take this user and password",
+    "NoPermissionError": "the store does not allow this user what the service asks of it (ACL)",
+}
 CONNECTIONS = 32  # to a node; more only wait for each other: it runs one script at a time
 
 log = logging.getLogger("service.store")
@@ -49,6 +57,17 @@ def client(url: str, timeout_s: float) -> Nodes:
     if where.kind == "cluster":
         return Cluster(where.seats, one, timeout_s)
     return Led(where, pool, path, timeout_s) if where.kind else One(one(), timeout_s)
+
+
+@contextmanager
+def refused_for_good() -> Iterator[None]:
+    """Around what is first asked of a store.  Raises `WrongStore` where waiting would not help."""
+    try:
+        yield
+    except Unavailable as error:
+        if error.reason in REFUSED:
+            raise wrong(REFUSED[error.reason]) from None
+        raise
 
 
 async def look(link: Link, partitions: int) -> None:

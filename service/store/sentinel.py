@@ -6,6 +6,7 @@ from typing import Any
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.connection import SSLConnection
 from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
+from redis.exceptions import AuthenticationError
 from redis.exceptions import ConnectionError as Lost
 
 from service.store.nodes import Node, One
@@ -49,9 +50,11 @@ class Led(One):
 
     async def find(self, key: str) -> Node:
         """Raises `WrongStore` when the sentinels answer, and none of them knows the master."""
-        known = [found for one in self._sentinel.sentinels if (found := await _masters(one)) is not None]
+        answers = [await _masters(one) for one in self._sentinel.sentinels]
+        known = [answer for answer in answers if not isinstance(answer, Exception)]
         if not known:
-            raise Lost("no sentinel answers")
+            refused = [answer for answer in answers if isinstance(answer, AuthenticationError)]
+            raise refused[0] if refused else Lost("no sentinel answers")
         if not any(self._master in found for found in known):
             names = ", ".join(sorted({name for found in known for name in found})) or "no master at all"
             raise wrong(f"Sentinel knows no master named {self._master}; it knows {names}")
@@ -62,8 +65,8 @@ class Led(One):
         await self._sentinel.aclose()
 
 
-async def _masters(sentinel: Any) -> set[str] | None:
+async def _masters(sentinel: Any) -> set[str] | Exception:
     try:
         return set(await sentinel.sentinel_masters())
-    except (Lost, TimeoutError, OSError):
-        return None
+    except (Lost, TimeoutError, OSError) as error:
+        return error

@@ -5,6 +5,7 @@ import resource
 from collections.abc import Iterator
 
 import pytest
+import redis
 
 from tests.api.calls import ADMIN, KEYS, calling
 from tests.servers import Server, Service, free_port, wait_until
@@ -65,6 +66,46 @@ async def test_other_partitions_than_the_stores_are_code_1_and_write_nothing(sto
     assert "TOKENLIFE_PARTITIONS is 8, but the tokens in this store were written with 16" in said
     assert "Traceback" not in said
     assert (used.status, counts["by_type"]["session"]) == (200, 1)
+
+
+@pytest.mark.parametrize(
+    ("login", "workers", "told"),
+    [
+        (":hunter2@", 1, "does not take this user and password"),
+        (":hunter2@", 2, "does not take this user and password"),
+        ("", 1, "does not take this user and password, or asks for some"),
+        ("nobody:hunter2@", 1, "does not take this user and password"),
+        ("reader:hunter3@", 1, "does not allow this user what the service asks of it (ACL)"),
+    ],
+)
+async def test_who_the_store_does_not_let_in_does_not_wait_for_it(login: str, workers: int, told: str) -> None:
+    """One that is merely away is waited for: it may be about to start."""
+    with Server(requirepass="hunter1", tcp=True) as store:
+        with redis.Redis(port=store.port, password="hunter1") as client:
+            client.execute_command("ACL", "SETUSER", "reader", "on", ">hunter3", "+hello", "+info")
+        url = f"redis://{login}127.0.0.1:{store.port}"
+        code, said = await ended(Service(redis_url=url, signing_keys=KEYS, admin_token=ADMIN, workers=workers))
+
+    assert code == 1
+    assert f"TOKENLIFE_REDIS_URL: the store {told}" in said
+    assert "hunter" not in said
+    assert "Traceback" not in said
+
+
+async def test_one_that_comes_later_and_does_not_let_it_in_ends_it_too() -> None:
+    store = Server(requirepass="hunter1", tcp=True)
+    service = Service(redis_url=store.url, signing_keys=KEYS, admin_token=ADMIN)
+    try:
+        service.launch()
+        await wait_until(lambda: "waiting for the store" in service.said(), timeout_s=20)
+        with store:
+            await wait_until(lambda: not service.running, timeout_s=20)
+        code, said = service.exit_code(), service.said()
+    finally:
+        service.close()
+
+    assert code == 1
+    assert "the store does not take this user and password" in said
 
 
 async def test_a_store_that_may_evict_tokens_is_warned_of() -> None:

@@ -10,7 +10,7 @@ import redis
 
 from service.core.errors import Unavailable
 from service.store import keys
-from service.store.connect import WrongStore, agree_on_partitions, allow_oom, client, version
+from service.store.connect import WrongStore, agree_on_partitions, allow_oom, client, look, refused_for_good, version
 from service.store.nodes import Nodes
 from tests import backends
 from tests.backends import Backend, Farm
@@ -120,9 +120,10 @@ async def test_passwords_of_the_url_are_those_of_the_servers_and_of_sentinel(far
         async with World(Anywhere(url)) as world:
             issued = await world.issue("ann")
             assert (await world.tokens.use(issued.text)).uses == 1
-        async with World(Anywhere(url.replace("cret", "crab")), ready=False) as world:
-            with pytest.raises(Unavailable):
-                await agree_on_partitions(world.link, 16)
+        for wrong in (url.replace("cret", "crab"), *([url.replace("other", "one")] if sentinels else [])):
+            async with World(Anywhere(wrong), ready=False) as world:
+                with pytest.raises(WrongStore, match="does not take this user and password"), refused_for_good():
+                    await look(world.link, 16)
 
 
 async def test_a_master_that_no_sentinel_knows_is_named(farm: Farm) -> None:
