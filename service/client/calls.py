@@ -12,7 +12,7 @@ import aiohttp
 import msgspec
 from yarl import URL
 
-from service.client.problems import error_of
+from service.client.problems import error_of, unavailable
 from service.core.errors import BadInput, Unavailable
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 1.0  # between attempts; doubled each time, half of it by chance
@@ -54,7 +54,7 @@ class Answer(msgspec.Struct, frozen=True):
         try:
             return msgspec.json.decode(self.body, type=kind)
         except msgspec.DecodeError:
-            raise Unavailable("the answer is not one of a tokenlife service") from None
+            raise unavailable("the answer is not one of a tokenlife service") from None
 
     def __repr__(self) -> str:
         return f"Answer({self.status})"
@@ -76,6 +76,8 @@ class Caller:
             raise BadInput("url", "must begin with http:// or https://")
         if "@" in url:
             raise BadInput("url", "must not hold a password: the token is what is presented")
+        if "?" in url or "#" in url:
+            raise BadInput("url", "must end with its path: errors and logs show it")
         self.url, self.timeout_s = url.rstrip("/"), timeout_s
         self._token, self._session, self._ours = token, session, session is None
 
@@ -111,7 +113,7 @@ class Caller:
             async with asyncio.timeout(left_s), self._request(call, NEVER) as response:
                 answer = Answer(response.status, response.headers, await response.read())
         except TimeoutError:
-            return _Failure(Unavailable(f"no answer from {self.url} within {allowed_s:g} s"), again=False)
+            return _Failure(unavailable(f"no answer from {self.url} within {allowed_s:g} s"), again=False)
         except aiohttp.ClientConnectorError as error:
             return _Failure(self.unreachable(error), again=True)
         except (aiohttp.ClientError, OSError) as error:
@@ -151,7 +153,7 @@ class Caller:
 
     def unreachable(self, error: Exception) -> Unavailable:
         """Without the error itself: some of aiohttp's show the request's headers, and so the token."""
-        return Unavailable(f"cannot reach {self.url}: {_reason(error)}")
+        return unavailable(f"the service cannot be reached at {self.url}: {_reason(error)}")
 
 
 def pauses() -> Iterator[float]:

@@ -15,12 +15,17 @@ CALLER = "Authorization"  # the field at fault when the refusal is about the cal
 CONFLICTS, BAD_INPUTS, UNAVAILABLE = (409, 412, 422), (400, 413, 415), 503
 
 
+def unavailable(said: str) -> Unavailable:
+    """What came between, told to people too: of the store of a service that was not reached nothing is known."""
+    return Unavailable(said, said)
+
+
 def error_of(status: int, body: bytes) -> Exception:
     """What to raise for an answer that is not a success."""
     try:
         problem = msgspec.json.decode(body, type=dict[str, Any])
     except msgspec.DecodeError:
-        return Unavailable(f"the answer was HTTP {status}, but not of a tokenlife service")
+        return unavailable(f"the answer was HTTP {status}, but not of a tokenlife service")
     return error_in({"status": status, **problem})
 
 
@@ -39,5 +44,5 @@ def error_in(problem: dict[str, Any]) -> Exception:
     if status in BAD_INPUTS:
         return BadInput(field, detail.removeprefix(f"{field}: "))
     if status == UNAVAILABLE:
-        return Unavailable(detail)
-    return Unavailable(f"the answer was HTTP {status}: {detail}")
+        return unavailable(detail)
+    return unavailable(f"the answer was HTTP {status}: {detail}")

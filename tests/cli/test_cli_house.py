@@ -72,7 +72,7 @@ def test_healthcheck_fails_where_nobody_serves(tokenlife: Run) -> None:
     done = tokenlife("healthcheck", "--timeout", "1s", TOKENLIFE_PORT=str(free_port()))
 
     assert (done.returncode, done.stdout) == (1, "")
-    assert "cannot reach" in done.stderr
+    assert "the service cannot be reached at" in done.stderr
 
 
 def test_sweep_marks_what_ran_out_while_no_service_ran(tokenlife: Run) -> None:
@@ -122,7 +122,7 @@ def test_a_misspelt_setting_stops_the_start_with_a_sentence(tokenlife: Run) -> N
         (["list", "--limit", "0"], 2, "--limit: must be at least 1"),
         (["revoke", "tl_x", "--dry-run"], 2, "go with --owner only"),
         (["use", "x", "--url", "ftp://there"], 2, "url: must begin with http:// or https://"),
-        (["use", "x", "--url", "http://127.0.0.1:9", "--timeout", "1s"], 3, "unavailable: cannot reach http://127.0.0.1:9"),
+        (["use", "x", "--url", "http://127.0.0.1:9", "--timeout", "1s"], 3, "cannot be reached at http://127.0.0.1:9"),
         (["events", "--after", "nonsense"], 2, "after: is not a cursor"),
         ([], 2, "VERB"),
     ],

@@ -193,4 +193,5 @@ def test_a_watch_without_a_service_ends_with_a_sentence(tokenlife: Run) -> None:
     done = tokenlife("watch", "--url", "http://127.0.0.1:9", "--timeout", "1s")
 
     assert done.returncode == 3
-    assert done.stderr == "tokenlife: unavailable: cannot reach http://127.0.0.1:9: Connection refused\n"
+    gone = "the service cannot be reached at http://127.0.0.1:9: Connection refused"
+    assert done.stderr == f"tokenlife: unavailable: {gone}\n"

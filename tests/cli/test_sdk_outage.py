@@ -45,7 +45,7 @@ async def test_nobody_at_the_port_is_unavailable_within_the_deadline() -> None:
         with within(0.05, 0.5), pytest.raises(Unavailable) as gone:
             await client.peek("text")
 
-    assert client._caller.url in gone.value.reason
+    assert str(gone.value) == f"the service cannot be reached at {client._caller.url}: Connection refused"
 
 
 async def test_a_call_waits_for_a_service_that_is_still_starting(store: Server) -> None:
@@ -67,7 +67,7 @@ async def test_a_service_that_hangs_is_unavailable_at_the_deadline(client: Clien
         with paused(service), within(0.4, 0.4), pytest.raises(Unavailable) as gone:
             await hasty.peek(text)
 
-    assert "within 0.4 s" in gone.value.reason
+    assert str(gone.value) == f"no answer from {service.url} within 0.4 s"
 
 
 @pytest.mark.parametrize("verb", ["peek", "use", "renew", "revoke"])
@@ -182,5 +182,5 @@ async def test_the_word_of_a_stranger_says_nothing_about_a_token(answer: bytes) 
     async with stranger:
         url = f"http://127.0.0.1:{stranger.sockets[0].getsockname()[1]}"
         async with Client(url, ADMIN, timeout_s=0.5) as client:
-            with pytest.raises(Unavailable):
+            with pytest.raises(Unavailable, match="the answer "):
                 await client.peek("text")

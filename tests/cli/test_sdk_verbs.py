@@ -257,7 +257,9 @@ async def test_a_text_that_no_header_may_hold_is_refused_before_it_is_sent(servi
     assert "lines" not in str(refused.value)
 
 
-@pytest.mark.parametrize("url", ["tokenlife:8080", "ftp://tokenlife", "http://ann:secret@tokenlife"])
+@pytest.mark.parametrize(
+    "url", ["tokenlife:8080", "ftp://tokenlife", "http://ann:secret@tokenlife", "http://tokenlife/?key=secret"]
+)
 def test_a_url_that_cannot_be_used_is_refused_at_once(url: str) -> None:
     with pytest.raises(BadInput) as refused:
         Client(url)
