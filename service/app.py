@@ -37,7 +37,7 @@ from service.store.link import Link
 from service.store.scripts import Scripts
 from service.store.shelf import Shelf
 from service.store.tokens import RedisStore
-from service.wire import Voice
+from service.wire import Voice, under
 
 AWAY_S = 0.5  # between tries while the store has not answered yet
 
@@ -165,6 +165,7 @@ class Service:
         settings, replays = self.settings, Replays(self.shelf, self.tokens)
         accounts, heartbeat_s = Accounts(self.shelf), settings.heartbeat_ms / 1000
         cookie_name, public_url = settings.cookie_name, settings.public_url
+        prefixes = dict(entry.partition("=")[::2] for entry in settings.facades)
         dialects: dict[str, Callable[[], Voice]] = {
             "sarus": lambda: sarus.voice(self.tokens, accounts, Pace(self.shelf, settings.sarus_per_second)),
             "wepay": lambda: wepay.voice(self.tokens, self.lists, replays, Pace(self.shelf, settings.wepay_per_second)),
@@ -173,7 +174,7 @@ class Service:
         }
         return [
             native.voice(self.tokens, self.lists, replays, accounts, self.feed, heartbeat_s, cookie_name, public_url),
-            *[dialects[name]() for name in dict.fromkeys(settings.facades)],
+            *[under(prefix, dialects[name]()) for name, prefix in prefixes.items()],
         ]
 
     def _behind(self, doors: list[socket.socket]) -> list[tuple[socket.socket, server.Runner]]:

@@ -15,6 +15,7 @@ from typing import Any, Protocol, TypeVar, cast
 import msgspec
 from aiohttp import web
 from aiohttp.http_exceptions import BadHttpMessage
+from msgspec.structs import replace
 
 from service.core.errors import BadInput, Malformed
 
@@ -85,6 +86,16 @@ class Voice(msgspec.Struct, frozen=True):
     owns: Callable[[str], bool]
 
 
+def under(prefix: str, voice: Voice) -> Voice:
+    """The voice with its own paths behind a prefix; '' is none.  A route at another's path stays there."""
+
+    def owns(path: str) -> bool:
+        return path.startswith(f"{prefix}/") and voice.owns(path[len(prefix) :])
+
+    routes = [replace(route, path=prefix + route.path) if voice.owns(route.path) else route for route in voice.routes]
+    return replace(voice, routes=routes, owns=owns)
+
+
 def answer(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
     """JSON.  Answers about tokens are never to be stored by what lies between."""
     return web.Response(
@@ -139,7 +150,7 @@ def decoded(body: bytes, kind: type[T]) -> T:
     try:
         value: T = decoder(cast(Any, kind)).decode(body)
         if body.count(b":") > 1:  # else there is but one name
-            json.loads(body, object_pairs_hook=_once)
+            json.loads(body, object_pairs_hook=_once, parse_int=str)  # Python's own int() takes 4,300 digits at most
     except UnicodeDecodeError:
         raise BadInput("body", "is not UTF-8") from None
     except RecursionError:

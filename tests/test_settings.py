@@ -13,6 +13,7 @@ from service.settings import ClientSettings, Settings, SettingsError, describe, 
 
 SECRET = "a-secret-of-more-than-20-characters"
 KEYS = f"{SECRET}-new,{SECRET}-old"
+FACADES = "some of wepay, sarus, taler, onespan, comma separated, with =/PREFIX or without"
 
 
 def complaints(environ: dict[str, str]) -> list[str]:
@@ -41,6 +42,7 @@ def test_without_an_argument_the_environment_of_the_process_is_read(monkeypatch:
         ("TOKENLIFE_EVENTS_USED", "1", "events_used", True),
         ("TOKENLIFE_DATA_DIR", "/var/lib/tokenlife", "data_dir", Path("/var/lib/tokenlife")),
         ("TOKENLIFE_FACADES", "taler, wepay", "facades", ("taler", "wepay")),
+        ("TOKENLIFE_FACADES", "taler=/bank/v12,wepay", "facades", ("taler=/bank/v12", "wepay")),
         ("TOKENLIFE_SIGNING_KEYS", KEYS, "signing_keys", (f"{SECRET}-new", f"{SECRET}-old")),
         ("TOKENLIFE_ADMIN_TOKEN", SECRET, "admin_token", SECRET),
         ("TOKENLIFE_LOG_LEVEL", "DEBUG", "log_level", "DEBUG"),
@@ -76,7 +78,10 @@ def test_each_kind_of_store_can_be_named(url: str) -> None:
         ("TOKENLIFE_STORE_TIMEOUT_MS", "49", "a whole number from 50 to 60000"),
         ("TOKENLIFE_MAX_LIFE_MS", "315360000001", "a whole number from 1 to 315360000000"),
         ("TOKENLIFE_FOREVER", "maybe", "true or false"),
-        ("TOKENLIFE_FACADES", "wepay,paypal", "some of wepay, sarus, taler, onespan, comma separated"),
+        *[
+            ("TOKENLIFE_FACADES", text, FACADES)
+            for text in ("wepay,paypal", "wepay=", "wepay=/", "wepay=bank", "wepay=/bank/", "wepay=/../x", "wepay=/{x}")
+        ],
         ("TOKENLIFE_LOG_FORMAT", "xml", "json, console or auto"),
         ("TOKENLIFE_LOG_LEVEL", "LOUD", "DEBUG, INFO, WARNING or ERROR"),
         ("TOKENLIFE_COOKIE_NAME", "a b", "a cookie name: letters, digits, !#$%&'*+.^_`|~-"),

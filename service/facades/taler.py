@@ -1,8 +1,7 @@
 """GNU Taler's bank: the tokens of an account, `/accounts/$USERNAME/token` and `/tokens` of the core bank API.
 
-The username is a login of this service (`ann`, or `shop~ann` for the tenant shop), `token_id` the sequence number of
-a token.  Authenticating with a token is a use: it renews, but never past the duration that was asked for, unless the
-token is refreshable.  Narrower than the vendor's: README.md.
+The username is a login of this service (`ann`, or `shop~ann` for the tenant shop), `token_id` a sequence number.  To
+log in with a token is a use: it renews, never past the duration asked for unless refreshable.  Narrower: README.md.
 """
 
 import logging
@@ -32,7 +31,7 @@ USUAL, MOST = -20, 1024  # entries a page
 
 # The numbers of GANA, GNU's registry of error codes.
 NO_PERMISSION, METHOD, ENDPOINT, BAD_JSON, BAD_HEADER, NO_HEADER, BAD_PARAMETER = 16, 20, 21, 22, 23, 25, 26
-TOO_LARGE, NO_LOGIN, NO_TOKEN, EXPIRED, NOT_YOURS, AWAY, FAULT, NO_SUCH_TOKEN = 32, 40, 41, 42, 44, 53, 60, 5107
+PACKED, LARGE, NO_LOGIN, NO_TOKEN, EXPIRED, NOT_YOURS, AWAY, FAULT, NOT_FOUND = 28, 32, 40, 41, 42, 44, 53, 60, 5107
 
 STATUS: dict[type[Refusal], tuple[int, int, str]] = {
     errors.Missing: (401, NO_HEADER, "No credentials were sent."),
@@ -43,7 +42,7 @@ STATUS: dict[type[Refusal], tuple[int, int, str]] = {
     errors.Expired: (401, EXPIRED, "The token has expired."),
     errors.Forbidden: (403, NO_PERMISSION, "The token does not permit this."),
 }
-HTTP = {404: ENDPOINT, 405: METHOD, 413: TOO_LARGE}  # any other is about how the request was sent
+HTTP = {404: ENDPOINT, 405: METHOD, 413: LARGE}  # any other is about how the request was sent
 
 Scope = Literal["readonly", "readwrite", "revenue", "wiregateway", "observability"]
 # What a scope permits beside itself.
@@ -151,17 +150,16 @@ def voice(tokens: Tokens, lists: Lists, accounts: Accounts) -> Voice:
         id_ = int(rules.check("TOKEN_ID", request.match_info["id"], ID, "a whole number"))
         found = await lists.between(which, place_of(id_) - 1, place_of(id_ + 1), 1, descending=False)
         if not found:
-            raise No(404, NO_SUCH_TOKEN, "The account has no such token.")
+            raise No(404, NOT_FOUND, "The account has no such token.")
         await tokens.end(found[0])
         return web.Response(status=204)
 
     one, all_ = "/accounts/{username}/token", "/accounts/{username}/tokens"
     handlers = [("POST", one, create), ("DELETE", one, end_own), ("GET", all_, page), ("DELETE", all_ + "/{id}", end)]
-    slashes = "", "/"  # one at the end is ignored
     routes = [
         Route(method=method, path=path + slash, handler=handler)
         for method, path, handler in handlers
-        for slash in slashes
+        for slash in ("", "/")  # one at the end is ignored
     ]
     return Voice("taler", routes, render, lambda path: f"{path}/".startswith("/accounts/"))
 
@@ -182,6 +180,8 @@ def render(error: Exception, request: web.BaseRequest) -> web.Response:
             return _no(503, AWAY, error.message, {"Retry-After": "1"})
         case web.HTTPException():
             return render(as_http_error(error), request)
+        case HttpError(code="bad_http") if "Content-Encoding" in request.headers:
+            return _no(400, PACKED, error.message)
         case HttpError():
             status = 400 if error.status == 415 else error.status
             return _no(status, HTTP.get(status, BAD_HEADER), error.message, error.headers)

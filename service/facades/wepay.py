@@ -26,7 +26,7 @@ from service.core.pace import Pace
 from service.core.replays import Replays
 from service.core.store import Filter
 from service.core.token import ACTIVE, CONSUMED, EXPIRED, REVOKED, Draft, Token
-from service.wire import HttpError, Route, Voice, answer, as_http_error, read_json, read_query
+from service.wire import HttpError, Route, Voice, answer, as_http_error, decoded, read_json, read_query
 
 log = logging.getLogger("service.facades.wepay")
 PATH, MOBILE, DRESSING, KEY = "/session_tokens", "mobile_session", "stg_", "Unique-Key"
@@ -129,17 +129,18 @@ def voice(tokens: Tokens, lists: Lists, replays: Replays, pace: Pace) -> Voice:
     async def create(request: web.Request) -> web.Response:
         app_id = await app_of(request, callers.ISSUE)
         _check_headers(request, typed=True)
-        asked = (await read_json(request, Create)).mobile_session
+        body = bytes(await read_json(request, msgspec.Raw))
+        asked = decoded(body, Create).mobile_session
         life_s = min(DAY_S, tokens.rules.max_life_ms // 1000) if asked.time_to_live is UNSET else asked.time_to_live
         draft = Draft(tenant=app_id, owner=asked.account_id, type=MOBILE, life_ms=life_s * 1000, recoverable=True)
-        key = request.headers.get(KEY)
-        if key is None:
+        if (key := request.headers.get(KEY)) is None:
             return _answer(request, item(request, (await tokens.issue(draft, dressing=DRESSING)).token))
         rules.words(KEY, key, 255)
-        same = msgspec.json.encode([request.headers["Api-Version"], asked])
+        sent = [request.headers["Api-Version"], request.query_string, json.loads(body, parse_int=str, parse_float=str)]
+        same = json.dumps(sent, sort_keys=True).encode()  # in whichever order its members came
         token = (await replays.issue(f"wepay {app_id}", key, same, draft, DRESSING)).token
-        which = Filter(tenant=app_id, owner=token.owner)
-        now = await lists.between(which, token.place - 1, token.place + 1, 1, descending=True)
+        own = Filter(tenant=app_id, owner=token.owner)
+        now = await lists.between(own, token.place - 1, token.place + 1, 1, descending=True)
         return _answer(request, item(request, now[0] if now else token))
 
     async def read_or_delete(request: web.Request) -> web.Response:

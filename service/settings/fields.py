@@ -35,9 +35,11 @@ RedisUrl = Annotated[str, shaped(Schemes, "a URL of redis, rediss, unix, redis+s
 HttpUrl = Annotated[str, shaped("https?://.+", "an http or https URL")]
 Cookie = Annotated[str, shaped(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", "a cookie name: letters, digits, !#$%&'*+.^_`|~-")]
 SigningKey = Annotated[str, shaped(".{16,}", "comma separated keys of at least 16 characters each")]
-Dialect = Literal["wepay", "sarus", "taler", "onespan"]
-DIALECTS: tuple[Dialect, ...] = get_args(Dialect)
-Dialects = Annotated[tuple[Dialect, ...], Meta(title=f"some of {', '.join(DIALECTS)}, comma separated")]
+DIALECTS = ("wepay", "sarus", "taler", "onespan")
+Dialect = Annotated[str, shaped(rf"({'|'.join(DIALECTS)})(=(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+)?", "NAME or NAME=/PREFIX")]
+Dialects = Annotated[
+    tuple[Dialect, ...], Meta(title=f"some of {', '.join(DIALECTS)}, comma separated, with =/PREFIX or without")
+]
 Format = Annotated[Literal["json", "console", "auto"], Meta(title="json, console or auto")]
 Level = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], Meta(title="DEBUG, INFO, WARNING or ERROR")]
 Folder = Annotated[Path, Meta(title="a path"), says("Where the embedded store keeps data, keys and its lock.")]
@@ -83,7 +85,7 @@ class Settings(Discreet, frozen=True, kw_only=True):
     partitions: Annotated[int, whole(1, 256), says("How tokens are split up; fixed at the first start.")] = 16
     tick_ms: Annotated[int, whole(5, 10_000), says("The longest rest between two sweeps.")] = 100
     store_timeout_ms: Annotated[int, whole(50, 60_000), says("How long a request waits for the store.")] = 1000
-    facades: Annotated[Dialects, says("The published APIs that are served; empty: none.")] = DIALECTS
+    facades: Annotated[Dialects, says("The published APIs that are served, at the root or as NAME=/PREFIX.")] = DIALECTS
     log_format: Annotated[Format, says("How lines look; auto: console on a terminal, else json.")] = "auto"
     log_level: Annotated[Level, says("The least severe lines that are written.")] = "INFO"
     grpc_port: Annotated[Port | None, says("A port for Envoy's Check over gRPC, an extra; unset: none.")] = None
