@@ -16,7 +16,7 @@ from service.connection import SERVER, Connection, Takes
 from service.core.watch import Note
 from service.express import Express
 from service.telling import Telling
-from service.wire import Render, Voice
+from service.wire import HttpError, Render, Voice
 
 KEEPALIVE_S = 75.0  # above the 60 s that gateways keep an idle connection, so that we are not the first to close it
 LINGER_S = 1.0  # for the rest of a body that was given up; with aiohttp's 10 s a few of them hold a stop as long
@@ -81,6 +81,8 @@ class Edge:
         voice = next((voice for voice in self._voices[1:] if voice.owns(path)), self._voices[0])
         response = (render or voice.render)(error, request)
         self._dress(response, id_)
+        if isinstance(error, HttpError) and error.code == "bad_http":
+            response.force_close()  # aiohttp closes it behind such a body: who keeps the connection is told
         if note is not None:
             note.error = error
         return response

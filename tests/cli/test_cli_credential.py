@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from service.client import Client
-from tests.cli.conftest import Run
+from tests.cli.conftest import Run, on
+from tests.servers import Server
 
 PARTS = {
     "wepay": ["app_id", "app_token"],
@@ -53,6 +54,17 @@ async def test_the_call_that_is_shown_works_when_it_is_pasted(tokenlife: Run, cl
     assert [part.split()[0] for part in parts] == PARTS[dialect]
     assert (done.returncode, done.stderr) == (0, "")
     assert (await client.peek(answer)).tenant == "shop"
+
+
+async def test_the_call_that_is_shown_works_where_the_api_is_under_a_prefix(
+    tokenlife: Run, store: Server, client: Client
+) -> None:
+    with on(store, facades="taler=/bank/v12") as other:
+        done = tokenlife("credential", "taler", "--prefix", "/bank/v12", TOKENLIFE_URL=other.url)
+
+        answer = pasted(done.stdout.splitlines()[-1])
+
+    assert (await client.peek(answer["access_token"])).type == "taler"
 
 
 @pytest.mark.parametrize("dialect", PARTS)

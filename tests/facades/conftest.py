@@ -16,8 +16,10 @@ import pytest
 import redis
 from yarl import URL
 
-from service.store import keys
+from service.store import connect, keys
+from service.store.nodes import Nodes
 from tests import leaks
+from tests.backends import Backend
 from tests.servers import Server, Service, wait_until
 from tests.world import SHORTEN
 
@@ -25,6 +27,17 @@ ADMIN = "the-admin-token-of-the-facades"
 SIGNING_KEYS = "the newest signing key,an older signing key"
 
 _numbers = itertools.count(1)
+
+
+class Beside(Backend):
+    """The store of a running service, for a second process on it that is this one."""
+
+    def __init__(self, store: Server) -> None:
+        super().__init__("beside")
+        self.url = store.url
+
+    def connect(self, url: str, timeout_s: float, protocol: int = 3) -> Nodes:
+        return connect.client(f"{url}?protocol={protocol}", timeout_s)
 
 
 class Reply(NamedTuple):

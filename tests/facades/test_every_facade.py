@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Iterator
 from types import ModuleType
+from typing import Any
 
 import aiohttp
 import pytest
@@ -132,6 +133,45 @@ async def test_a_dialect_that_is_switched_off_is_not_there(session: aiohttp.Clie
         replies = [await here.ask("GET", path) for path in PATHS.values()]
 
     assert {(reply.status, reply.type) for reply in replies} == {(404, "application/problem+json")}
+
+
+# Under a prefix
+
+PREFIXES = {"wepay": "/wepay", "sarus": "/sarus", "taler": "/bank/v12", "onespan": "/wepay"}
+
+
+class Mounted(Here):
+    """Speaks to one dialect under its prefix."""
+
+    prefix: str
+
+    async def ask(self, method: str, path: str, body: Any = None, **headers: str | None) -> Reply:
+        prefix = "" if path.startswith("/v1/") else self.prefix
+        return await super().ask(method, prefix + path, body, **headers)
+
+
+@pytest.fixture(scope="module")
+def under() -> Iterator[Running]:
+    with running(facades=",".join(f"{name}={prefix}" for name, prefix in PREFIXES.items())) as both:
+        yield both
+
+
+@each
+async def test_each_dialect_may_be_mounted_under_a_prefix(
+    under: Running, session: aiohttp.ClientSession, tenant: str, name: str
+) -> None:
+    mounted, plain = Mounted(under, session), Here(under, session)
+    mounted.prefix = PREFIXES[name]
+    dialect = await prepared(name, mounted, tenant)
+
+    assert await mounted.id_of(await dialect.issue())
+
+    below, other = [await mounted.ask("GET", PATHS[name] + "/x/y/z"), await mounted.ask("PATCH", PATHS[name])]
+    assert dialect.no(below)[0] == 404
+    assert dialect.no(other)[0] in (404, 405)
+    for path in (PATHS[name], PREFIXES[name], PREFIXES[name] + "/x", PREFIXES[name] + "x" + PATHS[name]):
+        nothing = await plain.ask("GET", path)
+        assert (nothing.status, nothing.type) == (404, "application/problem+json")
 
 
 # Wrong logins

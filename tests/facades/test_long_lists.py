@@ -7,22 +7,12 @@ import aiohttp
 import pytest
 
 from service.core.token import Draft
-from service.store import connect
-from service.store.nodes import Nodes
-from tests.backends import Backend
-from tests.facades.conftest import Here, Running, running
+from tests.facades.conftest import Beside, Here, Running, running
 from tests.world import World
 
 SHORT, LONG = 40, 2_000
 SIZE = 10
 AT_ONCE = 100
-
-
-class Beside(Backend):
-    """The store of a running service."""
-
-    def connect(self, url: str, timeout_s: float, protocol: int = 3) -> Nodes:
-        return connect.client(f"{url}?protocol={protocol}", timeout_s)
 
 
 @pytest.fixture(scope="module")
@@ -34,9 +24,7 @@ def quiet() -> Iterator[Running]:
 
 @pytest.fixture
 async def world(quiet: Running) -> AsyncIterator[World]:
-    backend = Beside("beside")
-    backend.url = quiet.store.url
-    async with World(backend, store_timeout_ms=10_000) as made:
+    async with World(Beside(quiet.store), store_timeout_ms=10_000) as made:
         yield made
 
 
@@ -84,6 +72,16 @@ async def test_a_page_of_taler_costs_the_same_wherever_it_lies(here: Here, world
     # At its ends the short list has fewer than what is looked up together.
     assert set(costs["long"]) == {max(costs["long"])}
     assert max(costs["short"]) == max(costs["long"])
+
+
+async def test_a_page_of_taler_has_1024_entries_at_most(here: Here, world: World) -> None:
+    await fill(world, Draft(owner="many tokens", type="taler"), 1_100)
+    login = {"Authorization": "Bearer " + (await here.issue("many tokens", scopes=["readwrite"]))["token"]}
+
+    for limit in (1_024, 1_025, -(2**63)):
+        reply = await here.ask("GET", f"/accounts/many%20tokens/tokens?limit={limit}", **login)
+
+        assert len(reply.json()["tokens"]) == 1_024
 
 
 async def test_deleting_one_of_many_costs_the_same(here: Here, world: World) -> None:

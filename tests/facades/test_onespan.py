@@ -4,7 +4,9 @@ import asyncio
 import hmac
 import random
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from copy import copy
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,9 +14,13 @@ from typing import Any, NamedTuple
 import aiohttp
 import msgspec
 import pytest
+from aiohttp import web
 
+from service import server
 from service.core.jwts import Jwts
-from tests.facades.conftest import ADMIN, SIGNING_KEYS, Here, Reply, Running, running
+from service.core.token import Issued
+from tests.facades.conftest import ADMIN, SIGNING_KEYS, Beside, Here, Reply, Running, running
+from tests.world import World
 
 SAMPLE = msgspec.json.decode((Path(__file__).parent / "samples" / "onespan_token.json").read_bytes())
 NOBODY = "dcaad720-d1e9-47ba-a76b-a6370ef0373b"  # a transaction of the vendor's page
@@ -198,6 +204,19 @@ def brief() -> Iterator[Running]:
         yield both
 
 
+async def test_a_fault_is_500_in_the_same_envelope(brief: Running, session: aiohttp.ClientSession) -> None:
+    here = Here(brief, session)
+    onespan = OneSpan(here, (await credential(here, "shop"))["authorization"].removeprefix("Bearer "))
+    id_ = (await onespan.transaction())["id"]
+    [record] = here.redis.keys(f"tl:*:t:{id_.replace('-', '')}")
+    here.redis.set(record, here.redis.get(record).replace(b"{", b"?"))
+
+    reply = await onespan.ask("GET", f"/api/transaction/{id_}")
+
+    assert error(reply) == (500, "Internal Server Error", "Server or application error.")
+    assert onespan.credential not in brief.service.said()
+
+
 async def test_the_lives_are_settings(brief: Running, session: aiohttp.ClientSession) -> None:
     here = Here(brief, session)
     onespan = OneSpan(here, (await credential(here, "shop"))["authorization"].removeprefix("Bearer "))
@@ -308,6 +327,42 @@ async def test_no_token_slips_through_a_cancellation(onespan: OneSpan, here: Her
     assert {reply.status for reply in replies} <= {200, 400}
     counted = await here.native("GET", f"/v1/tokens/count?tenant={tenant}&owner={id_}")
     assert set(counted["by_state"]) == {"revoked"}
+
+
+@pytest.mark.filterwarnings("ignore::aiohttp.web.NotAppKeyWarning")  # `id` and `began` are nobody else's
+async def test_a_token_that_comes_after_its_transaction_was_cancelled_is_revoked(
+    onespan: OneSpan, here: Here, shared: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cancellation that is over before there is the token has not seen it."""
+    id_, late = (await onespan.transaction())["id"], []
+    async with World(Beside(shared.store)) as world:
+        issue = world.tokens.issue_written
+
+        async def slowly(*given: Any) -> Issued:
+            ok(await onespan.cancel(id_))
+            late.append(await issue(*given))
+            return late[0]
+
+        monkeypatch.setattr(world.tokens, "issue_written", slowly)
+        async with served(world) as port:
+            other = copy(here)
+            other.url = f"http://127.0.0.1:{port}"
+            reply = await OneSpan(other, onespan.credential).ask(
+                "POST", f"/api/transaction/{id_}/token", {"role": "signer1"}
+            )
+
+    assert error(reply) == BAD_DATA
+    assert (await here.view(late[0].token.id))["state"] == "revoked"
+
+
+@asynccontextmanager
+async def served(world: World) -> AsyncIterator[int]:
+    """The port behind which a world is spoken to as a service."""
+    runner = server.runner(world.service.voices(), 65_536, 10.0, 1.0, world.service.telling)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    yield runner.addresses[0][1]
+    await runner.cleanup()
 
 
 async def test_revoking_it_at_our_own_api_cancels_it(onespan: OneSpan, here: Here) -> None:
@@ -422,15 +477,18 @@ async def test_a_key_that_was_newest_once_still_verifies(onespan: OneSpan, here:
     assert ok(await here.ask("PUT", "/api/transaction/", {}, Authorization=f"Bearer {older}"))["status"] == "new"
 
 
-async def test_401_goes_before_403_and_403_before_400(onespan: OneSpan, here: Here) -> None:
+@pytest.mark.parametrize(("method", "path", "_body"), CALLS)
+async def test_401_goes_before_403_and_403_before_400(
+    onespan: OneSpan, here: Here, method: str, path: str, _body: Any
+) -> None:
     token = await onespan.token((await onespan.transaction())["id"])
-    path, bad = f"/api/transaction/{NOBODY}/token", b"not JSON"
+    path, bad = path.format(id=NOBODY), b"not JSON"
 
-    assert error(await here.ask("POST", path, bad)) == INVALID
-    assert error(await here.ask("POST", path, bad, Authorization=f"Bearer {token}")) == NO_RIGHTS
-    assert error(await onespan.ask("POST", path, bad)) == BAD_DATA
+    assert error(await here.ask(method, path, bad)) == INVALID
+    assert error(await here.ask(method, path, bad, Authorization=f"Bearer {token}")) == NO_RIGHTS
+    assert error(await onespan.ask(method, path, bad)) == BAD_DATA
     await here.native("POST", "/v1/tokens/revoke", {"token": token})
-    assert error(await here.ask("POST", path, bad, Authorization=f"Bearer {token}")) == INVALID
+    assert error(await here.ask(method, path, bad, Authorization=f"Bearer {token}")) == INVALID
 
 
 # 400

@@ -1,15 +1,20 @@
 """Sarus Monitor+, sections 2.1 to 2.4: what a reader of its pages would try, call by call."""
 
 import asyncio
+import itertools
+import json
 import random
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote, urlencode
 
 import aiohttp
 import pytest
+from aiohttp.test_utils import make_mocked_request
 
+from service.core.errors import Expired
+from service.facades import sarus as sarus_
 from tests.facades.conftest import Here, Reply, Running, running
 from tests.servers import wait_until
 
@@ -337,6 +342,17 @@ async def test_names_of_parameters_may_be_in_any_case_and_the_first_one_counts(s
     assert error(await here.ask("GET", f"/QuerySessionToken?SessionToken=other&SessionToken={token}")) == UNKNOWN
 
 
+def test_the_date_and_the_julian_date_come_from_one_reading_of_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Days later the clock is read the second time."""
+    days = itertools.count(1619198505.75, 86_400.0)
+    monkeypatch.setattr("service.facades.sarus.time.time", lambda: next(days))
+
+    reply = sarus_.render(Expired(), make_mocked_request("GET", "/QuerySessionToken"))
+
+    body = json.loads(cast("bytes", reply.body))
+    assert (body["ServerDateTime"], body["TimeStamp"]) == ("2021-04-23T17:21:45Z", 1619198505.75 / 86_400 + 2440587.5)
+
+
 async def test_nothing_of_a_query_gets_into_the_log(sarus: Sarus, here: Here) -> None:
     token = await sarus.session()
     await sarus.get("GetSessionToken", email="logged@example.com", Password="a password in a query")
@@ -363,6 +379,29 @@ async def test_nonsense_is_answered_in_the_same_envelope(here: Here) -> None:
     replies = await asyncio.gather(*[here.ask("GET", nonsense()) for _ in range(200)])
 
     assert {error(reply)[0] for reply in replies} <= {400, 401}
+
+
+# The service is at fault
+
+
+@pytest.fixture(scope="module")
+def apart() -> Iterator[Running]:
+    """A service of this file's own, to be broken."""
+    with running() as both:
+        yield both
+
+
+async def test_a_fault_is_500_in_the_same_envelope(apart: Running, session: aiohttp.ClientSession) -> None:
+    here = Here(apart, session)
+    sarus = Sarus(here, (await here.caller("shop", "tokens:issue"))["token"])
+    token = await sarus.session()
+    [record] = here.redis.keys(f"tl:*:t:{(await here.id_of(token)).replace('-', '')}")
+    here.redis.set(record, here.redis.get(record).replace(b"{", b"?"))
+
+    replies = [await sarus.get(call, SessionToken=token) for call in ABOUT_A_TOKEN]
+
+    assert {error(reply) for reply in replies} == {(500, "Server may be down for maintenance.")}
+    assert token not in apart.service.said()
 
 
 # Three requests a second, where the settings ask for that

@@ -544,6 +544,37 @@ async def test_another_request_under_the_same_key_is_refused(app: App) -> None:
     assert len((await app.list())["results"]) == 1
 
 
+@pytest.mark.parametrize(("one", "two"), [("1", "2"), ("1", None), ("9" * 5_000, "8" * 5_000), ("1e999", "[1]")])
+async def test_what_is_ignored_is_part_of_the_request_too(app: App, one: str, two: str | None) -> None:
+    """The members in another order and other spaces are the same JSON."""
+
+    def body(x: str | None) -> bytes:
+        more = "" if x is None else f', "x": {x}'
+        return f'{{"type": "mobile_session", "mobile_session": {{"account_id": "acc"}}{more}}}'.encode()
+
+    first = good(await app.ask("POST", PATH, body(one), Unique_Key="k"))
+    same = f'{{"x":{one},"mobile_session":{{"account_id":"acc"}},"type":"mobile_session"}}'.encode()
+
+    assert good(await app.ask("POST", PATH, same, Unique_Key="k")) == first
+    for path, changed in ((PATH, body(two)), (f"{PATH}?x=1", body(one))):
+        assert no(await app.ask("POST", path, changed, Unique_Key="k"))[:2] == (400, ["Unique-Key"])
+
+
+async def test_a_key_is_remembered_for_a_day(here: Here, app: App) -> None:
+    before = set(here.redis.keys("tl:*:k:*"))
+    good(await app.ask("POST", PATH, ask_for("acc"), Unique_Key="k"))
+
+    [kept] = set(here.redis.keys("tl:*:k:*")) - before
+    assert (DAY_S - 60) * 1000 < here.redis.pttl(kept) <= DAY_S * 1000
+
+
+async def test_a_key_means_nothing_to_a_call_that_makes_nothing(app: App) -> None:
+    made = good(await app.ask("POST", PATH, ask_for("acc"), Unique_Key="k"))
+
+    for method, path in (("GET", PATH), ("GET", f"{PATH}/{made['id']}"), ("DELETE", f"{PATH}/{made['id']}")):
+        good(await app.ask(method, path, Unique_Key="k"))
+
+
 async def test_keys_are_each_applications_own(here: Here, app: App, tenant: str) -> None:
     other = App(here, f"{tenant}-b", (await here.caller(f"{tenant}-b", *GRANTS))["token"])
 
@@ -588,6 +619,13 @@ async def test_an_application_that_is_not_known_may_do_nothing(
 
     assert [no(reply)[0] for reply in replies] == [403] * len(wrong)
     assert {reply.body for reply in replies} == {replies[0].body}
+
+
+@pytest.mark.parametrize(("method", "path"), CALLS)
+async def test_who_is_not_known_hears_nothing_of_the_request(app: App, method: str, path: str) -> None:
+    reply = await app.ask(method, path + "?page_size=0", b"{", App_Token=None, Api_Version=None, Content_Type=None)
+
+    assert no(reply)[0] == 403
 
 
 async def test_the_admin_may_be_any_application(here: Here, app: App, tenant: str) -> None:
@@ -819,6 +857,8 @@ async def test_an_application_that_asks_too_often_is_throttled_for_a_while(
     assert {no(reply)[0] for reply in refused} == {429}
     assert {reply.headers["Retry-After"] for reply in refused} == {"1"}
     assert (await other.ask("GET", PATH)).status == 200
+    assert (await busy.ask("GET", PATH + "/x")).status == 400, "another call has its own"
+    assert (await busy.ask("POST", PATH, ask_for("acc"))).status == 200
 
     async def answered() -> bool:
         return (await busy.ask("GET", PATH)).status == 200
