@@ -141,7 +141,7 @@ def voice(tokens: Tokens, lists: Lists, ring: Ring, life_ms: int = DAY_MS) -> Vo
         transaction = await transaction_of(request, by, *STATES)
         which = Filter(tenant=transaction.tenant, owner=transaction.id, type=SESSION, states=(ACTIVE,))
         found = (await lists.page(which, limit=SHOWN, cursor=None, descending=False)).items
-        living = [Shown(tokens.recover(one) or "", _kept(one, Role).role) for one in found if one.state == ACTIVE]
+        living = [Shown(tokens.recover(one) or "", _kept(one, Role).role) for one in found]
         return _answer(request, _view(transaction, living))
 
     async def event(request: web.Request) -> web.Response:

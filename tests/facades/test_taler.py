@@ -142,6 +142,16 @@ async def test_for_ever_is_never(here: Here, ann: Account) -> None:
     assert (await ann.listed())[0]["expiration"] == {"t_s": "never"}
 
 
+async def test_where_for_ever_is_not_allowed_it_is_the_longest_life(
+    slow: Running, session: aiohttp.ClientSession
+) -> None:
+    zoe = await Account.of(Here(slow, session), "zoe")
+
+    body = good(await zoe.ask("POST", "/token", {"scope": "readonly", "duration": {"d_us": "forever"}}))
+
+    assert abs(body["expiration"]["t_s"] - time.time() - 365 * DAY_S) < 5
+
+
 async def test_a_duration_of_nothing_is_over_at_once(ann: Account) -> None:
     text = await ann.new(duration={"d_us": 0})
 
@@ -659,8 +669,8 @@ async def test_a_body_that_is_not_packed_as_it_says_is_28(ann: Account) -> None:
 
 @pytest.fixture(scope="module")
 def slow() -> Iterator[Running]:
-    """A service of this file's own, to be broken; it sweeps every ten seconds only."""
-    with running(tick_ms=10_000) as both:
+    """A service of this file's own, to be broken; it sweeps every ten seconds only, and knows no life for ever."""
+    with running(tick_ms=10_000, forever=False) as both:
         yield both
 
 
