@@ -51,10 +51,9 @@ def measured(live: int, due: int, *, quick: bool) -> Scale:
         lags = [lag.measure(store, FEW, A_SECOND, seconds)]
     with Store(binary) as store:
         levels, issued, weight = _levels(store, live)
-        by_owner = {}
-        for size in (1, 100, 10_000, 100_000)[: 3 if quick else 4]:
-            say(f"owners of {size:,}")
-            by_owner[size] = owners.measure(store, size)
+        sizes = (1, 100, 10_000, 100_000)[: 3 if quick else 4]
+        say(f"owners of 1 to {sizes[-1]:,}")
+        by_owner = owners.measure(store, sizes)
         say(f"{live:,} tokens: start, idle, burst, lag")
         starts[live] = start.seconds(store, STARTS)
         resting = idle.measure(store, 5.0 if quick else IDLE_S)
