@@ -168,8 +168,10 @@ class Service:
         prefixes = dict(entry.partition("=")[::2] for entry in settings.facades)
         dialects: dict[str, Callable[[], Voice]] = {
             "sarus": lambda: sarus.voice(self.tokens, accounts, Pace(self.shelf, settings.sarus_per_second)),
-            "wepay": lambda: wepay.voice(self.tokens, self.lists, replays, Pace(self.shelf, settings.wepay_per_second)),
-            "taler": lambda: taler.voice(self.tokens, self.lists, accounts),
+            "wepay": lambda: wepay.voice(
+                self.tokens, self.lists, replays, Pace(self.shelf, settings.wepay_per_second), settings.wepay_typed
+            ),
+            "taler": lambda: taler.voice(self.tokens, self.lists, accounts, settings.taler_basic),
             "onespan": lambda: onespan.voice(self.tokens, self.lists, self.ring, settings.onespan_life_ms),
         }
         return [

@@ -30,7 +30,7 @@ def add(verbs: Verbs) -> None:
     parser.add_argument("dialect", choices=[*MAKERS], help="the API")
     parser.add_argument("--tenant", help="another tenant than one's own (admins only)")
     parser.add_argument("--owner", help="whom it stands for; for taler the username (default: the API and some digits)")
-    parser.add_argument("--prefix", default="", metavar="/PATH", help="what the service has the API under")
+    parser.add_argument("--prefix", metavar="/PATH", help="what the service has the API under")
     parser.add_argument("--life", type=life, metavar="90d", help="full life (default: forever; for onespan a year)")
 
 
@@ -43,7 +43,8 @@ async def credential(args: argparse.Namespace, client: Client) -> None:
     width = max(map(len, parts))
     for name, value in parts.items():
         say(f"{name:<{width}}  {value}")
-    url = (args.url or load_client().url).rstrip("/") + args.prefix + path
+    base = [args.url or load_client().url, args.prefix or ""]
+    url = "/".join(part.strip("/") for part in base if part) + path
     say(shlex.join(["curl", "-s", url, *words]))
 
 

@@ -79,13 +79,15 @@ class No(Exception):
         self.status, self.code, self.hint = status, code, hint
 
 
-def voice(tokens: Tokens, lists: Lists, accounts: Accounts) -> Voice:
+def voice(tokens: Tokens, lists: Lists, accounts: Accounts, basic: bool) -> Voice:
     async def login(request: web.Request) -> tuple[Filter, Token | None]:
         """The tokens of the account, and the one that was presented; None: a password was, which permits everything.
 
         Raises: 400 what cannot be read, 401 who is not known, 403 who is another, of whose account nothing is told.
         """
         scheme, given = _credentials(request)
+        if scheme == "basic" and not basic and request.method != "POST":
+            raise No(401, NO_LOGIN, "A password gets a token, and that does the rest.")
         token = await by_token(given) if scheme == "bearer" else None
         tenant, owner = (token.tenant, token.owner) if token else await by_password(given)
         if (tenant, owner) != whose(request.match_info["username"]):
@@ -156,11 +158,8 @@ def voice(tokens: Tokens, lists: Lists, accounts: Accounts) -> Voice:
 
     one, all_ = "/accounts/{username}/token", "/accounts/{username}/tokens"
     handlers = [("POST", one, create), ("DELETE", one, end_own), ("GET", all_, page), ("DELETE", all_ + "/{id}", end)]
-    routes = [
-        Route(method=method, path=path + slash, handler=handler)
-        for method, path, handler in handlers
-        for slash in ("", "/")  # one at the end is ignored
-    ]
+    # A slash at the end is ignored.
+    routes = [Route(method=m, path=path + slash, handler=h) for m, path, h in handlers for slash in ("", "/")]
     return Voice("taler", routes, render, lambda path: f"{path}/".startswith("/accounts/"))
 
 

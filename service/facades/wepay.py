@@ -89,7 +89,7 @@ class Cursor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     anchor: Annotated[int, Meta(ge=-(2**62), le=2**62)] | UnsetType = UNSET
 
 
-def voice(tokens: Tokens, lists: Lists, replays: Replays, pace: Pace) -> Voice:
+def voice(tokens: Tokens, lists: Lists, replays: Replays, pace: Pace, typed: bool) -> Voice:
     async def app_of(request: web.Request, grant: str) -> str:
         caller = await tokens.authorize(request.headers.get("App-Token"), grant)
         if "App-Id" not in request.headers:
@@ -121,7 +121,7 @@ def voice(tokens: Tokens, lists: Lists, replays: Replays, pace: Pace) -> Voice:
 
     async def page(request: web.Request) -> web.Response:
         app_id = await app_of(request, callers.READ)
-        _check_headers(request, typed=True)
+        _check_headers(request, typed=typed)
         previous, found, following = await _page(lists, app_id, _cursor(read_query(request, Query)))
         listing = {"previous": previous, "next": following, "results": [item(request, token) for token in found]}
         return _answer(request, {**listing, "api_version": request.headers["Api-Version"]})

@@ -99,7 +99,9 @@ class Settings(Discreet, frozen=True, kw_only=True):
     events_kept: Annotated[int, whole(1, 10_000_000), says("How many events a partition keeps.")] = 16_384
     events_used: Annotated[YesNo, says("Whether each use of a token emits an event.")] = False
     wepay_per_second: Annotated[int, whole(0, 1000), says("Calls a second of an application to each of WePay.")] = 0
+    wepay_typed: Annotated[YesNo, says("Whether WePay's list asks for a Content-Type, as the vendor's does.")] = True
     sarus_per_second: Annotated[int, whole(0, 1000), says("Calls a second of one to each of Sarus; 0: any number.")] = 0
+    taler_basic: Annotated[YesNo, says("Whether a password opens all calls of Taler; else it only gets tokens.")] = True
     onespan_life_ms: Annotated[Life, says("The life of a session creation token of OneSpan.")] = 86_400_000
     revoke_wait: Annotated[int, whole(0, 9), says("How many replicas have a revocation that is acknowledged.")] = 0
     max_body_bytes: Annotated[

@@ -56,11 +56,12 @@ async def test_the_call_that_is_shown_works_when_it_is_pasted(tokenlife: Run, cl
     assert (await client.peek(answer)).tenant == "shop"
 
 
+@pytest.mark.parametrize("prefix", ["/bank/v12", "bank/v12/"])
 async def test_the_call_that_is_shown_works_where_the_api_is_under_a_prefix(
-    tokenlife: Run, store: Server, client: Client
+    tokenlife: Run, store: Server, client: Client, prefix: str
 ) -> None:
     with on(store, facades="taler=/bank/v12") as other:
-        done = tokenlife("credential", "taler", "--prefix", "/bank/v12", TOKENLIFE_URL=other.url)
+        done = tokenlife("credential", "taler", "--prefix", prefix, TOKENLIFE_URL=other.url)
 
         answer = pasted(done.stdout.splitlines()[-1])
 

@@ -570,6 +570,17 @@ async def test_another_user_is_forbidden_whether_or_not_the_account_exists(
         assert no(await here.ask(method, f"/accounts/{name}{path}", Authorization=eve.login)) == (403, 44), name
 
 
+async def test_where_the_settings_say_so_a_password_only_gets_a_token(
+    slow: Running, session: aiohttp.ClientSession
+) -> None:
+    kim = await Account.with_password(Here(slow, session), "kim")
+
+    text = await kim.new()
+
+    assert {no(await kim.ask(method, path)) for method, path in CALLS[1:]} == {(401, 40)}
+    assert len(await kim.listed(by=text)) == 1
+
+
 async def test_two_authorizations_are_none(ann: Account) -> None:
     async with aiohttp.ClientSession() as session:
         headers = [("Authorization", ann.login), ("Authorization", ann.login)]
@@ -669,8 +680,11 @@ async def test_a_body_that_is_not_packed_as_it_says_is_28(ann: Account) -> None:
 
 @pytest.fixture(scope="module")
 def slow() -> Iterator[Running]:
-    """A service of this file's own, to be broken; it sweeps every ten seconds only, and knows no life for ever."""
-    with running(tick_ms=10_000, forever=False) as both:
+    """A service of this file's own, to be broken.
+
+    It sweeps every ten seconds only, knows no life for ever, and a password only gets tokens.
+    """
+    with running(tick_ms=10_000, forever=False, taler_basic=False) as both:
         yield both
 
 
@@ -682,7 +696,7 @@ async def test_an_outage_is_503_and_logs_nobody_out(slow: Running, session: aioh
     slow.store.pause()
     try:
         asked = [ann.ask(method, path, by=text) for method, path in CALLS]
-        *by_token, by_password = await asyncio.gather(*asked, eve.ask("GET", "/tokens"))
+        *by_token, by_password = await asyncio.gather(*asked, eve.ask("POST", "/token", {}))
     finally:
         slow.store.resume()
 

@@ -655,6 +655,16 @@ async def test_the_required_headers_are_required(
     assert no(await app.ask(method, PATH, body, **headers)) == (400, [target], "HTTP_REQUEST_HEADER")
 
 
+async def test_where_the_settings_say_so_the_list_needs_no_content_type(
+    limited: Running, session: aiohttp.ClientSession
+) -> None:
+    here = Here(limited, session)
+    app = App(here, "untyped", (await here.caller("untyped", *GRANTS))["token"])
+
+    assert good(await app.ask("GET", PATH, Content_Type=None))["results"] == []
+    assert no(await app.ask("POST", PATH, ask_for("acc"), Content_Type=None))[:2] == (400, ["Content-Type"])
+
+
 async def test_a_charset_that_is_not_utf_8_is_refused(app: App) -> None:
     reply = await app.ask("POST", PATH, ask_for("acc"), Content_Type="application/json; charset=latin-1")
 
@@ -840,7 +850,7 @@ async def test_whatever_is_sent_is_answered_in_this_dialect(app: App) -> None:
 
 @pytest.fixture(scope="module")
 def limited() -> Iterator[Running]:
-    with running(wepay_per_second=3) as both:
+    with running(wepay_per_second=3, wepay_typed=False) as both:
         yield both
 
 
