@@ -56,6 +56,7 @@ class Metrics(Watch):
         self.events = Gauge("tokenlife_events_kept", "Events that can still be read.", registry=registry,
                             multiprocess_mode="mostrecent")  # fmt: skip
         self._inc: dict[tuple[str, str], Callable[[float], None]] = {}
+        self._of_call: dict[str, Callable[[float], None]] = {}
         self._observe: dict[tuple[str, str, int], Callable[[float], None]] = {}
 
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
@@ -69,7 +70,10 @@ class Metrics(Watch):
         self.sizes.observe(size)
 
     def call(self, verb: str, seconds: float) -> None:
-        self.calls.labels(verb).observe(seconds)
+        observe = self._of_call.get(verb)
+        if observe is None:
+            observe = self._of_call[verb] = _observer(self.calls.labels(verb))
+        observe(seconds)
 
     def store_error(self, kind: str) -> None:
         self.errors.labels(kind).inc()

@@ -18,7 +18,7 @@ tl:partitions                        string  how many partitions there are, fixe
 tl:leases                            hash    partition -> the instance that sweeps it; `@<instance>` -> until when (ms)
 """
 
-from functools import lru_cache
+from functools import cache, lru_cache
 
 PARTITIONS = "tl:partitions"
 LEASES = "tl:leases"
@@ -28,6 +28,7 @@ def tag(partition: int) -> str:
     return f"tl:{{{partition:02x}}}:"
 
 
+@cache  # asked for all partitions ten times a second
 def due(partition: int) -> str:
     return tag(partition) + "due"
 
