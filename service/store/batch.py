@@ -13,8 +13,9 @@ from typing import cast
 
 from service.core.errors import Unavailable
 
+Question = tuple[str, str]  # what is asked, of whom
 Answer = tuple[str, int, bytes]  # word, remaining, record
-Send = Callable[[list[tuple[str, int]]], Awaitable[list[Answer]]]
+Send = Callable[[list[tuple[Question, int]]], Awaitable[list[Answer]]]
 
 log = logging.getLogger("service.store")
 
@@ -55,7 +56,7 @@ class Waiting:
     """Questions for one call, those who wait for them, and the moment at which they stop waiting."""
 
     def __init__(self, until: float, over: "Callable[[Waiting], None]") -> None:
-        self.futures: dict[str, list[Waiter]] = {}
+        self.futures: dict[Question, list[Waiter]] = {}
         # One timer for all: the first to come sets it, so nobody waits longer than it should.
         self.timer = asyncio.get_running_loop().call_at(until, over, self)
 
@@ -65,11 +66,14 @@ class Waiting:
                 if not future.done():
                     future.set_exception(error)
 
-    def questions(self) -> list[tuple[str, int]]:
-        """Those that somebody still waits for: a use whose caller has heard of a failure must not be made any more."""
+    def questions(self) -> list[tuple[Question, int]]:
+        """Those that somebody still waits for, what asks the same side by side.
+
+        A use whose caller has heard of a failure must not be made any more.
+        """
         self.futures = {
             question: waiting
-            for question, futures in self.futures.items()
+            for question, futures in sorted(self.futures.items(), key=_asked)
             if (waiting := [future for future in futures if not future.done()])
         }
         return [(question, len(futures)) for question, futures in self.futures.items()]
@@ -98,12 +102,12 @@ class Batch:
         self._waiting: Waiting | None = None
         self._calls: set[asyncio.Task[None]] = set()
 
-    def ask(self, question: str) -> asyncio.Future[Answer]:
+    def ask(self, question: Question) -> asyncio.Future[Answer]:
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self.add(question, future)
         return future
 
-    def add(self, question: str, waiter: Waiter) -> None:
+    def add(self, question: Question, waiter: Waiter) -> None:
         """The same for one who waits in its own way.  Raises nothing."""
         waiting = self._waiting
         if waiting is None:
@@ -140,7 +144,7 @@ class Batch:
             self._waiting = None
         waiting.fail(Unavailable("timeout"))
 
-    def _sent(self, batch: Waiting, questions: list[tuple[str, int]]) -> "asyncio.Task[None]":
+    def _sent(self, batch: Waiting, questions: list[tuple[Question, int]]) -> "asyncio.Task[None]":
         """Sends them, before anything else runs, and deals out the answers when they come."""
         try:
             answers: Awaitable[list[Answer]] | Exception = self._send(questions)
@@ -168,11 +172,20 @@ class Batch:
         return batch
 
 
+def _asked(item: tuple[Question, object]) -> str:
+    return item[0][0]
+
+
 def _deliver(futures: list[Waiter], answer: Answer) -> None:
-    """'ok 3' for five callers: the token had three uses left, so three of them used it."""
-    word, remaining, record = answer
-    word, _, granted = word.partition(" ") if word.startswith("ok ") else (word, "", "")
-    served = int(granted) if granted else len(futures)
-    for number, future in enumerate(futures):
+    for future, share in zip(futures, shares(answer, len(futures)), strict=True):
         if not future.done():
-            future.set_result((word, remaining, record) if number < served else ("consumed", 0, record))
+            future.set_result(share)
+
+
+def shares(answer: Answer, number: int) -> list[Answer]:
+    """The answers of so many who asked the same.  'ok 3' for five: the token had three uses left."""
+    word, remaining, record = answer
+    if not word.startswith("ok "):
+        return [answer] * number
+    served = int(word.removeprefix("ok "))
+    return [("ok", remaining, record)] * served + [("consumed", 0, record)] * (number - served)

@@ -1,6 +1,7 @@
 """Where presentations wait for the round trip that they share: at one place, or on a cluster at one a partition."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
@@ -9,16 +10,16 @@ from msgspec.structs import replace
 from service.core.callers import ADMIN
 from service.core.store import ANY_TENANT, Ask
 from service.store import keys, record
-from service.store.batch import Answer, Batch, Told
+from service.store.batch import Answer, Batch, Question, Told, shares
 from service.store.link import Link
 
-Send = Callable[[int, list[tuple[str, int]]], Awaitable[list[Answer]]]  # to where a partition lives
+Send = Callable[[int, list[tuple[Question, int]]], Awaitable[list[Answer]]]  # to where a partition lives
 
 
 class Desk:
     """question: how an `Ask` is put to `present.lua`."""
 
-    def __init__(self, link: Link, partitions: int, send: Send, question: Callable[[Ask], str]) -> None:
+    def __init__(self, link: Link, partitions: int, send: Send, question: Callable[[Ask], Question]) -> None:
         self._send, self._question, self._many = send, question, link.nodes.many
         self._told: set[asyncio.Future[Answer]] = set()  # whom nobody else holds
         places = range(partitions if self._many else 1)
@@ -42,10 +43,18 @@ class Desk:
             answer.add_done_callback(partial(self._tell, told))
 
     async def ask_all(self, asks: Sequence[Ask]) -> list[Answer]:
-        """In one call of their own; on a cluster with all others."""
-        if not self._many:
-            return await self._send(0, [(self._question(ask), 1) for ask in asks])
-        return list(await asyncio.gather(*[self.ask(ask) for ask in asks]))
+        """In one call of their own; on a cluster with all others.  They differ only in their subjects."""
+        if self._many:
+            return list(await asyncio.gather(*[self.ask(ask) for ask in asks]))
+        counts = Counter(map(self._question, asks))
+        answers = await self._send(0, list(counts.items()))
+        if len(counts) == len(asks):
+            return answers
+        dealt = {
+            question: iter(shares(answer, number))
+            for (question, number), answer in zip(counts.items(), answers, strict=True)
+        }
+        return [next(dealt[self._question(ask)]) for ask in asks]
 
     async def drain(self) -> None:
         for batch in self._batches:

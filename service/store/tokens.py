@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Iterable, Sequence
 from functools import partial
+from itertools import chain, groupby
 from typing import Any
 
 from service.core.errors import REFUSALS, BadInput, CallerRefused, Refusal, Unavailable, Unknown
@@ -10,7 +11,7 @@ from service.core.text import dashed, partition_of
 from service.core.token import PARTITIONS, STATES, Draft, Token, Words, place_of
 from service.core.watch import about, asked_by, failed
 from service.store import keys, record
-from service.store.batch import Answer, Told
+from service.store.batch import Answer, Question, Told
 from service.store.desk import Desk
 from service.store.link import Link
 from service.store.sweeps import Sweeps
@@ -188,11 +189,10 @@ class RedisStore:
             return [self.partition(which.tenant, which.owner)]
         return range(self._partitions)
 
-    def _send(self, place: int, questions: list[tuple[str, int]]) -> Awaitable[list[Answer]]:
+    def _send(self, place: int, questions: list[tuple[Question, int]]) -> Awaitable[list[Answer]]:
         """One call for all.  The key only says where on a cluster; on one server the ids may be of any partition."""
-        # One argument for all: packing each by itself would cost 1 us a question.
-        lines = "\n".join([question.replace("#", str(count), 1) for question, count in questions])
-        return _answers(self._link.run_shared("present", keys.due(place), self._used, lines))
+        groups = [_group(head, list(some)) for head, some in groupby(questions, _head)]
+        return _answers(self._link.run_shared("present", keys.due(place), self._used, *chain(*groups)))
 
 
 def _sequences(after: int, before: int, partition: int) -> tuple[int, int]:
@@ -200,12 +200,24 @@ def _sequences(after: int, before: int, partition: int) -> tuple[int, int]:
     return (after - partition) // PARTITIONS + 1, (before - 1 - partition) // PARTITIONS
 
 
-def _question(ask: Ask) -> str:
-    """The argument of `present.lua`; '#' is where the batch puts its count."""
+def _question(ask: Ask) -> Question:
+    """What of `present.lua` it asks, and of whom."""
     caller = "-" if ask.caller is None else ask.caller if ask.caller[0] == "=" else keys.short(ask.caller)
-    subject = "-" if ask.subject is None else keys.short(ask.subject)
-    question = f"{ask.verb} {caller} {ask.grant or '-'} {subject} #"
-    return f"{question} {' '.join(ask.scopes)}" if ask.scopes else question
+    if ask.subject is None:
+        return f"ask {caller} {ask.grant}", ""
+    head = f"{ask.verb} {caller} {ask.grant or '-'}"
+    return f"{head} {' '.join(ask.scopes)}" if ask.scopes else head, keys.short(ask.subject)
+
+
+def _head(question: tuple[Question, int]) -> str:
+    return question[0][0]
+
+
+def _group(head: str, questions: list[tuple[Question, int]]) -> tuple[str, str, str]:
+    """The arguments of those that ask the same: one for all ids, as packing each by itself would cost 1 us."""
+    ids = "".join([id_ for (_, id_), _ in questions])
+    counts = [count for _, count in questions]
+    return head, ids, "" if sum(counts) == len(counts) else " ".join(map(str, counts))
 
 
 async def _answers(call: Awaitable[list[Any]]) -> list[Answer]:

@@ -1,164 +1,175 @@
--- present: many tokens in one call.  'use' checks and renews, 'peek' only checks, 'look' also shows final ones.
+-- present: use or peek at many tokens, in one call.  'use' checks and renews, 'peek' only checks, 'look' also shows
+-- final ones, 'ask' is about the caller alone.
 --
 -- KEYS  a partition's due (on a cluster: of the one partition that all ids share)
--- ARGV  .. .. used presentations
---       used: '1' emits an event per use.  presentations: a line each, "verb caller grant subject count scope scope ..."
---       caller '-': the holder alone; else its token is used first and must be of type service and hold the grant,
---       and the subject must be of its tenant.  Caller '=tenant': one that was used in its own partition and acts for
---       this tenant ('*': any).  subject '-': only the caller.  count: how many wait for this answer
+-- ARGV  .. .. used group group ...
+--       used: '1' emits an event per use.  A group is three arguments, of presentations that differ only in whom they
+--       are about:
+--       head: "verb caller grant scope scope ...".  caller '-': the holder alone; else its token is used first and must
+--         be of type service and hold the grant, and the subjects must be of its tenant.  Caller '=tenant': one that
+--         was used in its own partition and acts for this tenant ('*': any)
+--       ids: those of the subjects, each once, one behind the other; for 'ask' none
+--       counts: how many wait for each answer, "1 3 1 "; '': one for each
 -- gives for each: word, remaining (-1: for ever), record.  word 'ok' may be followed by how many of the count
 --       succeeded; a caller's refusal begins with 'caller '.  Refused presentations change nothing.
 
--- Written for few instructions: half of what a use costs the store was taking apart what it never looks at.
+-- Written for few instructions, 34,000 a use: half of what it costs the store is Lua's own.  So what tokens share is
+-- taken apart once; what they do not is read at fixed places; long strings, each of which Lua hashes whole, are few;
+-- and the common case asks nothing that its writes answer.
 
-local PRESENTATION = '(%a+) (%S+) (%S+) (%S+) (%d+)([^\n]*)'
-local POLICY = '^ %d+ (%S+) (%S+) (%S+) (%S+) %S+ %S+ ()' -- from the sequence on; then come tenant, type and scopes
+local sub, byte, find, match, call = string.sub, string.byte, string.find, string.match, redis.call
+local WIDTH = 32 -- of an id
+local BEHIND = IN_PLACE + CHANGING + 2 -- where the sequence begins in an active record
+local POLICY = '^(%S+) (%S+) (%S+) (%S+) %S+ %S+ (%S+) (%S+)(.*)$' -- from there to the end of the first line
 local MOST_USES = 9999999999 -- what ten digits hold; a busy caller's own token gets there in days
-local NOTHING = { record = false, remaining = 0 }
-local A = string.byte('a') -- no final state begins like 'active'
-local NOW = whole(now)
-local seen, touched, full = {}, {}, {}
+local ANY = '*'
+local ACTIVE = byte('a') -- no final state begins so
+local PLACE, NOW = whole(IN_PLACE), whole(now)
 
--- Each token is looked up once, however often it is presented in this call.
-local function lookup(id)
-  local token = seen[id]
-  if token then return token end
-  local tag = tag_of(id)
-  local life_key, record_key = tag .. 'l:' .. id, tag .. 't:' .. id
-  local record = redis.call('GET', record_key)
-  local word, left, life, ceiling, most, flags, at = 'unknown', 0
-  if record and string.byte(record) == A then
-    word, left = 'ok', redis.call('PTTL', life_key)
-    if left == -2 or left == 0 then word, left = lapsed(parse(id, record).rotation), 0 end
-    life, ceiling, most, flags, at = string.match(record, POLICY, IN_PLACE + CHANGING + 1)
-  elseif record then
-    word = string.match(record, '^%a+')
-    life, ceiling, most, flags, at = string.match(record, POLICY, #word + CHANGING + 2)
-  end
-  token = { id = id, life_key = life_key, record_key = record_key, record = record, word = word, remaining = left,
-    life = life, ceiling = ceiling, most = most, flags = flags, at = at, spent = 0 }
-  seen[id] = token
-  return token
+-- What a record says behind its sequence, which many tokens have in common, and the life that it gives now.
+local policies = {}
+
+local function taken_apart(line)
+  local policy = {}
+  policy.life, policy.ceiling, policy.most, policy.flags, policy.tenant, policy.type, policy.scopes = match(line, POLICY)
+  policy.slides = policy.life ~= '-' and find(policy.flags, 's', 1, true) ~= nil
+  policy.moment = full_life(policy.life, policy.ceiling)
+  policy.deadline, policy.left = whole(policy.moment), policy.moment - now
+  policies[line] = policy
+  return policy
 end
 
-local function is_of(token, tenant) return string.sub(token.record, token.at, token.at + #tenant) == tenant .. ' ' end
-
-local function covers(token, scope)
-  token.scopes = token.scopes or string.match(token.record, '^%S+ %S+([^\n]*)', token.at) .. ' '
-  return string.find(token.scopes, ' ' .. scope .. ' ', 1, true)
+local function policy_of(record, from)
+  local at = find(record, ' ', from, true) + 1
+  local line = sub(record, at, find(record, '\n', at, true) - 1)
+  return policies[line] or taken_apart(line)
 end
 
-local function covers_all(token, scopes)
+local function covers(policy, scopes)
+  if scopes == '' then return true end
+  local held = policy.scopes .. ' '
   for scope in string.gmatch(scopes, '%S+') do
-    if not covers(token, scope) then return false end
+    if not find(held, ' ' .. scope .. ' ', 1, true) then return false end
   end
   return true
 end
 
-local function uses_of(token) return tonumber(string.sub(token.record, IN_PLACE + 29, IN_PLACE + CHANGING)) end
-
--- How many of these uses the token still has; they are written down at the end, once per token.
-local function spend(token, count)
-  if token.most ~= '-' then count = math.min(count, token.most - uses_of(token) - token.spent) end
-  if token.spent == 0 and count > 0 then touched[#touched + 1] = token end
-  token.spent = token.spent + count
-  return count
-end
-
-local function authorize(caller, grant)
-  if caller.word ~= 'ok' then return caller.word end
-  local tenant, type = string.match(caller.record, '^(%S+) (%S+)', caller.at)
-  if type ~= 'service' then return 'forbidden' end
-  caller.tenant, caller.admin = tenant, covers(caller, 'admin')
-  return (caller.admin or covers(caller, grant)) and 'ok' or 'forbidden'
-end
-
-local function check(verb, caller, id, count, scopes)
-  local subject = lookup(id)
-  if caller and subject.record and not caller.admin and not is_of(subject, caller.tenant) then
-    return 'unknown', NOTHING
-  end
-  if verb == 'look' and subject.record then return 'ok', subject end
-  if subject.word ~= 'ok' then return subject.word, subject end
-  if scopes ~= '' and not covers_all(subject, scopes) then return 'forbidden', subject end
-  if verb ~= 'use' then return 'ok', subject end
-  local granted = spend(subject, count)
-  if granted == 0 then return 'consumed', subject end
-  return granted == count and 'ok' or 'ok ' .. granted, subject
-end
-
--- Each caller is authorized once for each grant, however many it asks about.
-local authorized = {}
-
-local function authority(id, grant)
-  local known = authorized[id .. grant]
-  if known then return known end
-  local caller, word, tenant = nil, 'ok', string.match(id, '^=(.+)')
-  if tenant then
-    caller = { admin = tenant == '*', tenant = tenant }
-  else
-    caller = lookup(id)
-    word = authorize(caller, grant)
-  end
-  known = { caller = caller, word = word }
-  authorized[id .. grant] = known
-  return known
-end
-
-local function answer(verb, caller_id, grant, id, count, scopes)
-  local caller
-  count = tonumber(count)
-  if caller_id ~= '-' then
-    local known = authority(caller_id, grant)
-    caller = known.caller
-    if known.word ~= 'ok' then return 'caller ' .. known.word, caller end
-    if caller.id then spend(caller, count) end
-  end
-  if id == '-' then return 'ok', caller end
-  return check(verb, caller, id, count, scopes)
-end
-
--- The moment of a full life and its text, which tokens of one life and without a ceiling have in common.
-local function renewed(token)
-  local known = full[token.life]
-  if token.ceiling == '-' and known then return known.moment, known.text end
-  local moment = full_life(token.life, token.ceiling)
-  local text = whole(moment)
-  if token.ceiling == '-' then full[token.life] = { moment = moment, text = text } end
-  return moment, text
-end
-
--- One use, or many in this call, in one write: full life again, last use, uses.
-local function write(token)
-  local uses = math.min(uses_of(token) + token.spent, MOST_USES)
-  local deadline
-  if token.remaining ~= -1 and token.life ~= '-' and string.find(token.flags, 's', 1, true) then
-    local moment
-    moment, deadline = renewed(token)
-    redis.call('PEXPIREAT', token.life_key, deadline)
-    token.remaining = moment - now
-  else
-    deadline = string.sub(token.record, IN_PLACE + 1, IN_PLACE + 13)
-  end
+-- Writes down so many uses of an active token, and a deadline, in place; gives its record as it is then.
+local function written(id, record_key, record, deadline, count)
+  local uses = math.min(sub(record, IN_PLACE + 29, IN_PLACE + CHANGING) + count, MOST_USES)
   local fresh = deadline .. ' ' .. NOW .. string.format(' %010d', uses)
-  redis.call('SETRANGE', token.record_key, IN_PLACE, fresh)
-  token.record = 'active ' .. fresh .. string.sub(token.record, IN_PLACE + CHANGING + 1)
-  if ARGV[3] == '1' then event('used', token.id, token.record) end
-  if token.most ~= '-' and uses >= tonumber(token.most) then
-    local spent = parse(token.id, token.record)
-    finish(spent, 'consumed', now, 'uses')
-    token.record, token.remaining = spent.record, 0
+  call('SETRANGE', record_key, PLACE, fresh)
+  record = 'active ' .. fresh .. sub(record, IN_PLACE + CHANGING + 1)
+  if ARGV[3] == '1' then event('used', id, record) end
+  return record
+end
+
+-- The use of a token that lives so long: of those that renew nothing, or that only so many uses may be made of.
+local function spent(id, life_key, record_key, record, policy, left, count)
+  local granted, most = count, nil
+  if policy.most ~= '-' then
+    most = policy.most - sub(record, IN_PLACE + 29, IN_PLACE + CHANGING)
+    granted = math.min(count, most)
+    if granted <= 0 then return 'consumed', left, record end
+  end
+  local deadline = sub(record, IN_PLACE + 1, IN_PLACE + 13)
+  if policy.slides and left ~= -1 then
+    deadline, left = policy.deadline, policy.left
+    call('PEXPIREAT', life_key, deadline)
+  end
+  record = written(id, record_key, record, deadline, granted)
+  if granted == most then
+    local token = parse(id, record)
+    finish(token, 'consumed', now, 'uses')
+    record, left = token.record, 0
+  end
+  return granted == count and 'ok' or 'ok ' .. granted, left, record
+end
+
+local function checked(verb, tenant, scopes, count, id, life_key, record_key, record)
+  if not record then return 'unknown', 0, '' end
+  if byte(record) ~= ACTIVE then
+    local state = match(record, '^%a+')
+    if tenant ~= ANY and policy_of(record, #state + CHANGING + 3).tenant ~= tenant then return 'unknown', 0, '' end
+    return verb == 'look' and 'ok' or state, 0, record
+  end
+  local policy = policy_of(record, BEHIND)
+  if tenant ~= ANY and policy.tenant ~= tenant then return 'unknown', 0, '' end
+  local allowed = covers(policy, scopes)
+  -- What renews a life also says whether there is one; a deadline that is over may have been made longer by others.
+  if verb == 'use' and policy.slides and policy.most == '-' and allowed and sub(record, 8, 20) > NOW
+    and call('PEXPIREAT', life_key, policy.deadline) == 1 then
+    return 'ok', policy.left, written(id, record_key, record, policy.deadline, count)
+  end
+  local left = remaining(id)
+  if verb == 'look' then return 'ok', left or 0, record end
+  if not left then return lapsed(match(record, '\n[^\n]*\n[^\n]*(.*)$')), 0, record end
+  if not allowed then return 'forbidden', left, record end
+  if verb ~= 'use' then return 'ok', left, record end
+  return spent(id, life_key, record_key, record, policy, left, count)
+end
+
+local flat, last = {}, 0
+
+local function answer(word, left, record)
+  flat[last + 1], flat[last + 2], flat[last + 3] = word, left, record
+  last = last + 3
+end
+
+-- The tenant that a caller acts for, and its own answer; without a tenant it may not ask.
+local function authority(caller, grant, count)
+  if caller == '-' then return ANY end
+  if byte(caller) == byte('=') then return sub(caller, 2) end
+  local record_key = key('t', caller)
+  local word, left, record = checked('peek', ANY, '', 0, caller, key('l', caller), record_key, call('GET', record_key))
+  if word ~= 'ok' then return nil, word, left, record end
+  local policy = policy_of(record, BEHIND)
+  local admin = covers(policy, 'admin')
+  if policy.type ~= 'service' or not (admin or covers(policy, grant)) then return nil, 'forbidden', left, record end
+  word, left, record = checked('use', ANY, '', count, caller, key('l', caller), record_key, record)
+  return find(word, 'ok', 1, true) and (admin and ANY or policy.tenant), word, left, record
+end
+
+local tags = {}
+
+local function keys_of(ids)
+  local lives, records, each = {}, {}, {}
+  for at = 1, #ids, WIDTH do
+    local two, id = sub(ids, at, at + 1), sub(ids, at, at + WIDTH - 1)
+    local tag = tags[two]
+    if not tag then
+      tag = tag_of(id)
+      tags[two] = tag
+    end
+    local i = #each + 1
+    each[i], lives[i], records[i] = id, tag .. 'l:' .. id, tag .. 't:' .. id
+  end
+  return each, lives, records
+end
+
+local function counted(counts, number)
+  local each, total = {}, 0
+  for count in string.gmatch(counts, '%d+') do
+    each[#each + 1], total = tonumber(count), total + count
+  end
+  return each, total == 0 and number or total
+end
+
+local function group(head, ids, counts)
+  local verb, caller, grant, scopes = match(head, '^(%a+) (%S+) (%S+)(.*)$')
+  local each, total = counted(counts, math.max(1, #ids / WIDTH))
+  local tenant, word, left, record = authority(caller, grant, total)
+  if verb == 'ask' then return answer(tenant and 'ok' or 'caller ' .. word, left, record) end
+  local subjects, lives, records = keys_of(ids)
+  local found = tenant and call('MGET', unpack(records))
+  for i, id in ipairs(subjects) do
+    if tenant then
+      answer(checked(verb, tenant, scopes, each[i] or 1, id, lives[i], records[i], found[i]))
+    else
+      answer('caller ' .. word, left, record)
+    end
   end
 end
 
-local words, tokens = {}, {}
-for verb, caller, grant, id, count, scopes in string.gmatch(ARGV[4], PRESENTATION) do
-  words[#words + 1], tokens[#tokens + 1] = answer(verb, caller, grant, id, count, scopes)
-end
-for _, token in ipairs(touched) do write(token) end
-
-local flat = {}
-for i, token in ipairs(tokens) do
-  flat[3 * i - 2], flat[3 * i - 1], flat[3 * i] = words[i], token.remaining, token.record or ''
-end
+for i = 4, #ARGV, 3 do group(ARGV[i], ARGV[i + 1], ARGV[i + 2]) end
 return flat
