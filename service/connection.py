@@ -2,12 +2,14 @@
 
 import asyncio
 import secrets
-from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 from aiohttp import web
 from aiohttp.http import StreamWriter
+from aiohttp.streams import EMPTY_PAYLOAD
+
+from service.recall import is_whole
 
 SERVER = {"Server": "tokenlife"}  # not with which versions of what it was built
 UNREADABLE = {
@@ -15,32 +17,48 @@ UNREADABLE = {
     "detail": "The request cannot be read as HTTP: its first line or its headers are malformed or too large.",
 }  # fmt: skip
 
-Takes = Callable[["Connection", Any, Any], bool]
+
+class Way(Protocol):
+    """The short way, asked first about each request that is alone on its connection.
+
+    True: it departed, and will arrive with the answer.
+    """
+
+    def again(self, connection: "Connection", data: bytes) -> bool:
+        """Is asked with bytes that begin a message, before they are parsed."""
+
+    def takes(self, connection: "Connection", message: Any, payload: Any, whole: bytes | None) -> bool:
+        """whole: the bytes of the request, if they came alone."""
 
 
 class Connection(web.RequestHandler):
-    """takes: asked first about each request that is alone here; True: it departed, and will arrive with the answer.
-    body_s: how long the body of a request may take to arrive.
-    """
+    """body_s: how long the body of a request may take to arrive."""
 
-    __slots__ = ("_answering", "_asleep", "_takes", "body_s")
+    __slots__ = ("_answering", "_asleep", "_at_rest", "_way", "body_s")
 
-    def __init__(self, server: web.Server, takes: Takes, body_s: float, **more: Any) -> None:
+    def __init__(self, server: web.Server, way: Way, body_s: float, **more: Any) -> None:
         super().__init__(server, **more)
-        self._takes, self.body_s = takes, body_s
+        self._way, self.body_s = way, body_s
+        self._at_rest = True  # the parser stands between two messages
         self._asleep: asyncio.Future[None] | None = None
         self._answering: asyncio.Task[None] | None = None
 
     def data_received(self, data: bytes) -> None:
-        idle, self._waiter = self._waiter, None  # what is parsed now wakes nobody before it was looked at
+        idle, at_rest, queued = self._waiter, self._at_rest, len(self._messages)
+        awaited = idle is not None and not idle.done()
+        if awaited and at_rest and self._way.again(self, data):
+            return
+        self._waiter = None  # what is parsed now wakes nobody before it was looked at
         if self._request_in_progress and (self._close or self._force_close):
             self._receive_while_stopping(data)
         else:
             super().data_received(data)
         self._waiter = idle
+        self._at_rest = len(self._messages) == queued + 1 and is_whole(data, *self._messages[-1])
         if idle is None or idle.done() or not self._messages:
             return
-        if len(self._messages) > 1 or not self._takes(self, *self._messages[0]):
+        whole = data if at_rest and self._at_rest else None
+        if len(self._messages) > 1 or not self._way.takes(self, *self._messages[0], whole):
             idle.set_result(None)
 
     def _receive_while_stopping(self, data: bytes) -> None:
@@ -55,15 +73,18 @@ class Connection(web.RequestHandler):
         if self._reading_paused:
             super().resume_reading(resume_parser)
 
+    def take(self) -> None:
+        """The one request that was parsed is nobody else's any more."""
+        parser: Any = self._parser
+        parser.message_consumed()
+        self._messages.popleft()
+
     def depart(self) -> None:
-        """The one request that has come is under way.
+        """A request is under way.
 
         aiohttp's task sleeps on without counting as idle: so the keep-alive timer does not take the connection for
         unused, a stop waits for the answer, and what comes behind this request is queued.
         """
-        parser: Any = self._parser
-        parser.message_consumed()
-        self._messages.popleft()
         self._asleep, self._waiter, self._request_in_progress = self._waiter, None, True
 
     def arrive(self, answer: bytes) -> None:
@@ -83,10 +104,10 @@ class Connection(web.RequestHandler):
         finally:
             self._wake(keep_alive=not gone and bool(response.keep_alive))
 
-    def request(self, message: Any, payload: Any) -> web.BaseRequest:
+    def request(self, message: Any) -> web.BaseRequest:
         """The request as others know it, also when its client has left."""
         task: Any = self._task_handler
-        return web.BaseRequest(message, payload, self, StreamWriter(self, self._loop), task, self._loop)
+        return web.BaseRequest(message, EMPTY_PAYLOAD, self, StreamWriter(self, self._loop), task, self._loop)
 
     def _wake(self, *, keep_alive: bool) -> None:
         """aiohttp's task is idle again, or wakes for what has come meanwhile, or ends with the connection."""

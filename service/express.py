@@ -7,20 +7,38 @@ so far.  Everything else goes the usual way from its beginning, and is refused t
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from aiohttp import web
 from aiohttp.http import HttpVersion11, RawRequestMessage
 from aiohttp.streams import EMPTY_PAYLOAD
+from multidict import CIMultiDict, CIMultiDictProxy
+from yarl import URL
 
 from service.connection import Connection
 from service.core.watch import NOTE, Note
 from service.prompt import answered
+from service.recall import Recall
 from service.telling import Telling
 from service.wire import Render, Short, Voice
 
 Rendered = Callable[[Exception, web.BaseRequest, str, Note | None, Render | None], web.Response]
+TOLD = ("X-Request-Id", "traceparent")  # what the telling of a request looks at
+
+
+class Request:
+    """What a request says; the next one of the same bytes says it too.
+
+    asked: what its route read in it.  headers: those of TOLD that it has.
+    """
+
+    __slots__ = ("asked", "headers", "method", "path", "short")
+
+    def __init__(self, short: Short, message: RawRequestMessage, body: bytes) -> None:
+        self.short, self.method, self.path = short, message.method, message.path
+        self.asked = short.read(message.headers, body)
+        self.headers: Mapping[str, str] = {name: message.headers[name] for name in TOLD if name in message.headers}
 
 
 class Express:
@@ -29,19 +47,37 @@ class Express:
     def __init__(self, voices: Sequence[Voice], most_bytes: int, telling: Telling, rendered: Rendered) -> None:
         self.most_bytes, self.telling, self.rendered = most_bytes, telling, rendered
         self._short = {(each.method, each.path): each.short for voice in voices for each in voice.routes if each.short}
+        self._recall: Recall[Request] = Recall()
 
-    def takes(self, connection: Connection, message: Any, payload: Any) -> bool:
-        """Asks the store and has the connection depart; or has changed nothing."""
+    def again(self, connection: Connection, data: bytes) -> bool:
+        """Asks the store, as the same bytes asked it before, and has the connection depart; or has changed nothing."""
+        request = self._recall.get(data)
+        return request is not None and not connection.writing_paused and self._departs(connection, request)
+
+    def takes(self, connection: Connection, message: Any, payload: Any, whole: bytes | None) -> bool:
+        """The same for a request that was parsed."""
         short = self._short.get((message.method, message.path)) if isinstance(message, RawRequestMessage) else None
         if short is None or not _plain(connection, message, payload):
             return False
-        body = _body(payload)
+        body = body_of(payload)
         if len(body) > self.most_bytes:
             return False
-        under_way = UnderWay(self, short, connection, message, payload)
         try:
-            short.ask(message.headers, body, under_way.tell)
+            request = Request(short, message, body)
         except Exception:  # the usual way comes upon it again, and says what is wrong
+            return False
+        if not self._departs(connection, request):
+            return False
+        connection.take()
+        if whole is not None:
+            self._recall.keep(whole, request)
+        return True
+
+    def _departs(self, connection: Connection, request: Request) -> bool:
+        under_way = UnderWay(self, connection, request)
+        try:
+            request.short.ask(request.asked, under_way.tell)
+        except Exception:  # as above
             return False
         finally:
             NOTE.set(None)
@@ -52,13 +88,12 @@ class Express:
 class UnderWay:
     """A request that waits for its answer."""
 
-    __slots__ = ("_began", "_connection", "_express", "_id", "_message", "_note", "_payload", "_short")
+    __slots__ = ("_began", "_connection", "_express", "_id", "_note", "_request")
 
-    def __init__(self, express: Express, short: Short, connection: Connection, message: Any, payload: Any) -> None:
+    def __init__(self, express: Express, connection: Connection, request: Request) -> None:
         self._began = time.perf_counter()
-        self._express, self._short, self._connection = express, short, connection
-        self._message, self._payload = message, payload
-        self._id, self._note = express.telling.noted(message.headers)
+        self._express, self._connection, self._request = express, connection, request
+        self._id, self._note = express.telling.noted(request.headers)
 
     def tell(self, outcome: Any) -> None:
         """A token, or why there is none."""
@@ -66,7 +101,7 @@ class UnderWay:
             self._refuse(outcome)
             return
         try:
-            head, body = self._short.give(outcome)
+            head, body = self._request.short.give(outcome)
         except Exception as fault:
             self._refuse(fault)
         else:
@@ -74,13 +109,14 @@ class UnderWay:
             self._over(200)
 
     def _refuse(self, error: Exception) -> None:
-        request = self._connection.request(self._message, self._payload)
-        response = self._express.rendered(error, request, self._id, self._note, self._short.render)
+        asked = self._request
+        request = self._connection.request(_message(asked.method, asked.path))
+        response = self._express.rendered(error, request, self._id, self._note, asked.short.render)
         self._connection.arrive_as(response, request)
         self._over(response.status)
 
     def _over(self, status: int) -> None:
-        self._express.telling.over(self._note, self._message.method, self._message.path, status, self._began)
+        self._express.telling.over(self._note, self._request.method, self._request.path, status, self._began)
 
 
 def _plain(connection: Connection, message: RawRequestMessage, payload: Any) -> bool:
@@ -95,6 +131,13 @@ def _plain(connection: Connection, message: RawRequestMessage, payload: Any) -> 
     )
 
 
-def _body(payload: Any) -> bytes:
+def _message(method: str, path: str) -> RawRequestMessage:
+    """All that a refusal is told of its request."""
+    return RawRequestMessage(
+        method, path, HttpVersion11, CIMultiDictProxy(CIMultiDict()), (), False, None, False, False, URL(path)
+    )
+
+
+def body_of(payload: Any) -> bytes:
     """Left where it is, for the usual way may have to read it again."""
     return b"" if payload is EMPTY_PAYLOAD else b"".join(payload._buffer)  # noqa: SLF001

@@ -12,7 +12,7 @@ from typing import Any
 
 from aiohttp import web
 
-from service.connection import SERVER, Connection, Takes
+from service.connection import SERVER, Connection, Way
 from service.core.watch import Note
 from service.express import Express
 from service.telling import Telling
@@ -27,25 +27,25 @@ VARIABLE = re.compile(r"{(\w+)}")  # aiohttp would take no braces in it, but own
 class Server(web.Server):
     """Every request comes here first, whichever voice answers it."""
 
-    def __init__(self, plain: web.Server, edge: "Edge", takes: Takes, body_s: float) -> None:
+    def __init__(self, plain: web.Server, edge: "Edge", way: Way, body_s: float) -> None:
         super().__init__(edge.handle, request_factory=plain.request_factory, **plain._kwargs)  # noqa: SLF001
-        self._takes, self._body_s = takes, body_s
+        self._way, self._body_s = way, body_s
 
     def __call__(self) -> web.RequestHandler:
-        return Connection(self, self._takes, self._body_s, loop=self._loop, **self._kwargs)
+        return Connection(self, self._way, self._body_s, loop=self._loop, **self._kwargs)
 
 
 class Runner(web.AppRunner):
     """aiohttp's runner with our server in front of the application."""
 
-    def __init__(self, app: web.Application, edge: "Edge", takes: Takes, body_s: float, grace_s: float) -> None:
+    def __init__(self, app: web.Application, edge: "Edge", way: Way, body_s: float, grace_s: float) -> None:
         super().__init__(
             app, access_log=None, keepalive_timeout=KEEPALIVE_S, lingering_time=LINGER_S, shutdown_timeout=grace_s
         )
-        self._edge, self._takes, self._body_s = edge, takes, body_s
+        self._edge, self._way, self._body_s = edge, way, body_s
 
     async def _make_server(self) -> Any:
-        return Server(await super()._make_server(), self._edge, self._takes, self._body_s)
+        return Server(await super()._make_server(), self._edge, self._way, self._body_s)
 
 
 class Edge:
@@ -106,7 +106,7 @@ def runner(
                 app.router.add_route(route.method, path, route.handler)
     edge = Edge(app, voices, telling)
     express = Express(voices if short else [], max_body_bytes, telling, edge.rendered)
-    return Runner(app, edge, express.takes, body_s, grace_s)
+    return Runner(app, edge, express, body_s, grace_s)
 
 
 def _template(request: web.Request) -> str:

@@ -48,12 +48,13 @@ class HttpError(Exception):
 class Short(msgspec.Struct, frozen=True):
     """The short way of a route (`express.py`), of which its handler is the usual way.
 
-    ask: with the headers, the body, and whom to tell the outcome: a token or an error.  It may raise anything as long
-    as it has asked nobody.  give: the header lines and the body of the 200 for a token.  render: an
-    error, where the voice would do it in another way.
+    read: what the headers and the body say, which is nothing but a function of their bytes.  ask: with that, and whom
+    to tell the outcome: a token or an error.  Both may raise anything as long as nobody was asked.  give: the header
+    lines and the body of the 200 for a token.  render: an error, where the voice would do it in another way.
     """
 
-    ask: Callable[[Headers, bytes, Callable[[Any], None]], None]
+    read: Callable[[Headers, bytes], Any]
+    ask: Callable[[Any, Callable[[Any], None]], None]
     give: Callable[[Any], tuple[str, bytes]]
     render: Render | None = None
 

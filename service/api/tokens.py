@@ -29,13 +29,17 @@ def created(issued: Issued) -> web.Response:
 def short(tokens: Tokens, verb: str, takes: type[views.Use] | type[views.Subject]) -> Short:
     """use and peek the short way."""
 
-    def ask(headers: Headers, body: bytes, tell: Tell) -> None:
+    def read(headers: Headers, body: bytes) -> tuple[str, str | None, tuple[str, ...]]:
         if headers.get("Content-Type") != JSON:
             raise HttpError(415, "unsupported_media_type", "Perhaps it is JSON by another name.")
         asked = decoded(body, takes)
-        tokens.present_soon(verb, asked.token, tell, by=bearer(headers), scopes=getattr(asked, "scopes", ()))
+        return asked.token, bearer(headers), getattr(asked, "scopes", ())
 
-    return Short(ask, lambda token: (AS_JSON, msgspec.json.encode(view(token))))
+    def ask(asked: tuple[str, str | None, tuple[str, ...]], tell: Tell) -> None:
+        text, by, scopes = asked
+        tokens.present_soon(verb, text, tell, by=by, scopes=scopes)
+
+    return Short(read, ask, lambda token: (AS_JSON, msgspec.json.encode(view(token))))
 
 
 def by_text(tokens: Tokens, replays: Replays) -> list[Route]:

@@ -23,7 +23,7 @@ from service.store.nodes import Nodes
 BLOCK_MS = 1_000  # the longest wait of the reader before it looks whether anybody still follows
 POLL_S = 0.05  # between two looks on a cluster, where no call can wait for the streams of more than one partition
 PAUSE_S = 0.5  # between tries while the store is away
-NOBODY = record.decode("", b"revoked 0 0 0 0 - - - - - - - -\n\n{}", 0)
+NOBODY = record.decode("", b"revoked 0000000000000 0000000000000 0000000000 0 - - - - - - - -\n\n{}", 0)
 
 log = logging.getLogger("service.store")
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from service.core.errors import Consumed, Unavailable
-from service.store.batch import ENOUGH, LIMIT, Answer, Batch
+from service.store.batch import ENOUGH, LIMIT, Answer, Batch, Question
 from tests import backends
 from tests.servers import wait_until
 from tests.world import World
@@ -22,12 +22,12 @@ class Line:
         self.errors: list[Exception] = []
         self._answer, self._free = answer, asyncio.Event()
 
-    async def send(self, questions: list[tuple[str, int]]) -> list[Answer]:
-        self.calls.append(questions)
+    async def send(self, questions: list[tuple[Question, int]]) -> list[Answer]:
+        self.calls.append([(whom, count) for (_, whom), count in questions])
         await self._free.wait()
         if self.errors:
             raise self.errors.pop()
-        return [self._answer(*each) for each in questions]
+        return [self._answer(whom, count) for (_, whom), count in questions]
 
     def let_go(self) -> None:
         self._free.set()
@@ -36,13 +36,17 @@ class Line:
         await wait_until(lambda: len(self.calls) == number)
 
 
+def ask(batch: Batch, whom: str) -> asyncio.Future[Answer]:
+    return batch.ask(("use - -", whom))
+
+
 async def test_what_arrives_during_a_call_shares_the_next() -> None:
     line = Line()
     batch = Batch(line.send, ENOUGH_S)
-    first = batch.ask("first")
+    first = ask(batch, "first")
     await line.under_way()
 
-    others = [batch.ask(f"other {number}") for number in range(10)]
+    others = [ask(batch, f"other {number}") for number in range(10)]
     line.let_go()
     answers = await asyncio.gather(first, *others)
 
@@ -54,7 +58,7 @@ async def test_equal_questions_are_sent_once_with_a_count() -> None:
     line = Line()
     batch = Batch(line.send, ENOUGH_S)
 
-    answers = [batch.ask(question) for question in ("a", "b", "a", "a")]
+    answers = [ask(batch, question) for question in ("a", "b", "a", "a")]
     line.let_go()
 
     assert [found for _, _, found in await asyncio.gather(*answers)] == [b"a", b"b", b"a", b"a"]
@@ -65,7 +69,7 @@ async def test_the_uses_that_are_left_are_shared_out_to_those_who_came_first() -
     line = Line(lambda question, _: ("ok 2", 1, question.encode()))
     batch = Batch(line.send, ENOUGH_S)
 
-    answers = [batch.ask("a") for _ in range(4)]
+    answers = [ask(batch, "a") for _ in range(4)]
     line.let_go()
 
     assert [word for word, _, _ in await asyncio.gather(*answers)] == ["ok", "ok", "consumed", "consumed"]
@@ -74,8 +78,8 @@ async def test_the_uses_that_are_left_are_shared_out_to_those_who_came_first() -
 async def test_a_caller_that_gives_up_loses_its_own_answer_only() -> None:
     line = Line()
     batch = Batch(line.send, ENOUGH_S)
-    alone = batch.ask("alone")
-    impatient, patient = batch.ask("shared"), batch.ask("shared")
+    alone = ask(batch, "alone")
+    impatient, patient = ask(batch, "shared"), ask(batch, "shared")
     await line.under_way()
 
     alone.cancel()
@@ -83,16 +87,16 @@ async def test_a_caller_that_gives_up_loses_its_own_answer_only() -> None:
     line.let_go()
 
     assert (await patient)[2] == b"shared"
-    assert (await batch.ask("next"))[2] == b"next"
+    assert (await ask(batch, "next"))[2] == b"next"
 
 
 async def test_what_nobody_waits_for_any_more_is_not_sent() -> None:
     """A use that its caller was told had failed would renew, or spend, behind its back."""
     line = Line()
     batch = Batch(line.send, ENOUGH_S)
-    batch.ask("first")
+    ask(batch, "first")
     await line.under_way()
-    given_up, kept, shared = batch.ask("given up"), batch.ask("kept"), batch.ask("kept")
+    given_up, kept, shared = ask(batch, "given up"), ask(batch, "kept"), ask(batch, "kept")
 
     given_up.cancel()
     shared.cancel()
@@ -107,7 +111,7 @@ async def test_more_questions_than_a_call_may_carry_are_split() -> None:
     sizes: list[int] = []
     batch = Batch(line.send, ENOUGH_S, sizes.append)
 
-    answers = [batch.ask(str(number)) for number in range(2 * LIMIT + 1)]
+    answers = [ask(batch, str(number)) for number in range(2 * LIMIT + 1)]
     line.let_go()
 
     assert [found for _, _, found in await asyncio.gather(*answers)] == [b"%d" % n for n in range(2 * LIMIT + 1)]
@@ -118,9 +122,9 @@ async def test_a_call_that_fails_fails_its_own_callers() -> None:
     line = Line()
     line.errors = [Unavailable("ConnectionError")]
     batch = Batch(line.send, ENOUGH_S)
-    lost = batch.ask("lost")
+    lost = ask(batch, "lost")
     await line.under_way()
-    kept = batch.ask("kept")
+    kept = ask(batch, "kept")
 
     line.let_go()
 
@@ -133,13 +137,13 @@ async def test_answers_that_do_not_fit_the_questions_are_nobodys() -> None:
     """Were they dealt out in order, somebody would be taken for somebody else."""
     replies: list[list[Answer]] = [[("ok", 1, b"a")], [("ok", 1, b"c"), ("ok", 1, b"d")]]
 
-    async def send(_questions: list[tuple[str, int]]) -> list[Answer]:
+    async def send(_questions: list[tuple[Question, int]]) -> list[Answer]:
         return replies.pop(0)
 
     batch = Batch(send, ENOUGH_S)
 
-    short = await asyncio.gather(batch.ask("a"), batch.ask("b"), return_exceptions=True)
-    long = await asyncio.gather(batch.ask("c"), return_exceptions=True)
+    short = await asyncio.gather(ask(batch, "a"), ask(batch, "b"), return_exceptions=True)
+    long = await asyncio.gather(ask(batch, "c"), return_exceptions=True)
 
     assert [type(answer) for answer in (*short, *long)] == [ValueError] * 3
 
@@ -147,27 +151,27 @@ async def test_answers_that_do_not_fit_the_questions_are_nobodys() -> None:
 async def test_nobody_waits_longer_than_the_timeout() -> None:
     line = Line()
     batch = Batch(line.send, 0.05)
-    first = batch.ask("first")
+    first = ask(batch, "first")
     await line.under_way()
-    second = batch.ask("second")
+    second = ask(batch, "second")
 
     answers = await asyncio.gather(first, second, return_exceptions=True)
     line.let_go()
 
     assert [type(answer) for answer in answers] == [Unavailable, Unavailable]
-    assert (await batch.ask("third"))[2] == b"third"
+    assert (await ask(batch, "third"))[2] == b"third"
 
 
 async def test_after_a_silence_there_is_no_remainder_that_new_callers_would_join() -> None:
     """More waited than the calls under way carry, and all of them were told that the store does not answer."""
     line = Line()
     batch = Batch(line.send, 0.1)
-    lost = [batch.ask(str(number)) for number in range(5 * LIMIT)]
+    lost = [ask(batch, str(number)) for number in range(5 * LIMIT)]
     assert {type(answer) for answer in await asyncio.gather(*lost, return_exceptions=True)} == {Unavailable}
 
     line.let_go()
 
-    assert (await asyncio.wait_for(batch.ask("next"), 5.0))[2] == b"next"
+    assert (await asyncio.wait_for(ask(batch, "next"), 5.0))[2] == b"next"
     assert line.calls[-1] == [("next", 1)]
 
 
@@ -175,26 +179,26 @@ async def test_a_caller_waits_its_own_time_also_when_calls_take_longer() -> None
     """Those before it have given up meanwhile; it must neither inherit their deadline nor have none."""
     line = Line()
     batch = Batch(line.send, 0.1)
-    first = batch.ask("under way")
+    first = ask(batch, "under way")
     await line.under_way()
-    lost = await asyncio.gather(first, batch.ask("before it"), return_exceptions=True)
+    lost = await asyncio.gather(first, ask(batch, "before it"), return_exceptions=True)
     assert [type(answer) for answer in lost] == [Unavailable, Unavailable]
 
     started = asyncio.get_running_loop().time()
     with pytest.raises(Unavailable):
-        await asyncio.wait_for(batch.ask("late"), 5.0)
+        await asyncio.wait_for(ask(batch, "late"), 5.0)
 
     assert asyncio.get_running_loop().time() - started >= 0.09
     line.let_go()
-    assert (await batch.ask("next"))[2] == b"next"
+    assert (await ask(batch, "next"))[2] == b"next"
 
 
 async def test_those_behind_a_crowd_that_gave_up_are_asked_for() -> None:
     line = Line()
     batch = Batch(line.send, ENOUGH_S)
-    under_way = [batch.ask(str(number)) for number in range(2 * ENOUGH)]
-    crowd = [batch.ask(f"crowd {number}") for number in range(LIMIT)]
-    patient = batch.ask("patient")
+    under_way = [ask(batch, str(number)) for number in range(2 * ENOUGH)]
+    crowd = [ask(batch, f"crowd {number}") for number in range(LIMIT)]
+    patient = ask(batch, "patient")
 
     for one in crowd:
         one.cancel()
@@ -208,7 +212,7 @@ async def test_those_behind_a_crowd_that_gave_up_are_asked_for() -> None:
 async def test_draining_waits_for_what_is_under_way() -> None:
     line = Line()
     batch = Batch(line.send, ENOUGH_S)
-    asked = batch.ask("a")
+    asked = ask(batch, "a")
     await line.under_way()
 
     draining = asyncio.ensure_future(batch.drain())
