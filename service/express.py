@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import msgspec
 from aiohttp import web
 from aiohttp.http import HttpVersion11, RawRequestMessage
 from aiohttp.streams import EMPTY_PAYLOAD
@@ -25,20 +26,20 @@ from service.wire import Render, Short, Voice
 
 Rendered = Callable[[Exception, web.BaseRequest, str, Note | None, Render | None], web.Response]
 TOLD = ("X-Request-Id", "traceparent")  # what the telling of a request looks at
+NOTHING_TOLD: Mapping[str, str] = {}
 
 
-class Request:
+class Request(msgspec.Struct, frozen=True, gc=False):
     """What a request says; the next one of the same bytes says it too.
 
     asked: what its route read in it.  headers: those of TOLD that it has.
     """
 
-    __slots__ = ("asked", "headers", "method", "path", "short")
-
-    def __init__(self, short: Short, message: RawRequestMessage, body: bytes) -> None:
-        self.short, self.method, self.path = short, message.method, message.path
-        self.asked = short.read(message.headers, body)
-        self.headers: Mapping[str, str] = {name: message.headers[name] for name in TOLD if name in message.headers}
+    short: Short
+    method: str
+    path: str
+    asked: Any
+    headers: Mapping[str, str]
 
 
 class Express:
@@ -59,11 +60,11 @@ class Express:
         short = self._short.get((message.method, message.path)) if isinstance(message, RawRequestMessage) else None
         if short is None or not _plain(connection, message, payload):
             return False
-        body = body_of(payload)
+        body = _body(payload)
         if len(body) > self.most_bytes:
             return False
         try:
-            request = Request(short, message, body)
+            request = _read(short, message, body)
         except Exception:  # the usual way comes upon it again, and says what is wrong
             return False
         if not self._departs(connection, request):
@@ -131,6 +132,11 @@ def _plain(connection: Connection, message: RawRequestMessage, payload: Any) -> 
     )
 
 
+def _read(short: Short, message: RawRequestMessage, body: bytes) -> Request:
+    told = {name: message.headers[name] for name in TOLD if name in message.headers}
+    return Request(short, message.method, message.path, short.read(message.headers, body), told or NOTHING_TOLD)
+
+
 def _message(method: str, path: str) -> RawRequestMessage:
     """All that a refusal is told of its request."""
     return RawRequestMessage(
@@ -138,6 +144,6 @@ def _message(method: str, path: str) -> RawRequestMessage:
     )
 
 
-def body_of(payload: Any) -> bytes:
+def _body(payload: Any) -> bytes:
     """Left where it is, for the usual way may have to read it again."""
     return b"" if payload is EMPTY_PAYLOAD else b"".join(payload._buffer)  # noqa: SLF001

@@ -11,8 +11,8 @@ from aiohttp.http import RawRequestMessage
 
 T = TypeVar("T")
 
-MOST = 8_192  # requests in each of two generations
-LONGEST = 2_048  # bytes; so a worker keeps 32 MB at most, 3 MB of the 200 bytes that a gateway sends
+MOST = 16_384  # requests in each of two generations
+LONGEST = 1_024  # bytes of one; so a worker keeps 50 MB at most, 20 MB of the 200 bytes that a use has
 HEAD_END = b"\r\n\r\n"
 
 

@@ -48,9 +48,9 @@ class HttpError(Exception):
 class Short(msgspec.Struct, frozen=True):
     """The short way of a route (`express.py`), of which its handler is the usual way.
 
-    read: what the headers and the body say, which is nothing but a function of their bytes.  ask: with that, and whom
-    to tell the outcome: a token or an error.  Both may raise anything as long as nobody was asked.  give: the header
-    lines and the body of the 200 for a token.  render: an error, where the voice would do it in another way.
+    read: what is asked, from the headers and the body and nothing else.  ask: with that, as often as it is asked, and
+    with whom to tell the outcome: a token or an error.  Both may raise anything as long as nobody was asked.  give: the
+    header lines and the body of the 200 for a token.  render: an error, where the voice would do it in another way.
     """
 
     read: Callable[[Headers, bytes], Any]

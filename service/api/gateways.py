@@ -16,7 +16,7 @@ from service.api import problems
 from service.core.errors import Forbidden, Malformed, Missing, Refusal, Unavailable
 from service.core.lifecycle import Tokens
 from service.core.rules import SCOPE, SCOPES
-from service.core.store import Tell
+from service.core.store import Asking
 from service.core.token import Token
 from service.wire import Headers, HttpError, Route, Short
 
@@ -128,15 +128,11 @@ def answering(tokens: Tokens, cookie_name: str) -> AnswerFor:
 def short(tokens: Tokens, verb: str, cookie_name: str) -> Short:
     """The short way of it, for those who may get a 200."""
 
-    def read(headers: Headers, _body: bytes) -> tuple[str | None, tuple[str, ...]]:
+    def read(headers: Headers, _body: bytes) -> Asking:
         scopes = required(headers)
         if scopes is None:
             raise Forbidden
-        return presented(headers, cookie_name), scopes
-
-    def ask(asked: tuple[str | None, tuple[str, ...]], tell: Tell) -> None:
-        text, scopes = asked
-        tokens.present_soon(verb, text, tell, scopes=scopes)
+        return tokens.asking(verb, presented(headers, cookie_name), scopes=scopes)
 
     def give(token: Token) -> tuple[str, bytes]:
         lines = [f"{name}: {value}" for name, value in identity(token).items()]
@@ -147,7 +143,7 @@ def short(tokens: Tokens, verb: str, cookie_name: str) -> Short:
             return _response(refused(error))
         return problems.render(error, request)
 
-    return Short(read, ask, give, render)
+    return Short(read, tokens.present_soon, give, render)
 
 
 def routes(tokens: Tokens, cookie_name: str) -> list[Route]:

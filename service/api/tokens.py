@@ -13,7 +13,7 @@ from service.core.errors import BadInput
 from service.core.lifecycle import Tokens
 from service.core.lists import Lists
 from service.core.replays import Replays
-from service.core.store import Tell
+from service.core.store import Asking
 from service.core.token import Change, Issued, Token, etag
 from service.wire import JSON, Headers, HttpError, Route, Short, answer, bearer, decoded, read_json, read_query
 
@@ -29,17 +29,13 @@ def created(issued: Issued) -> web.Response:
 def short(tokens: Tokens, verb: str, takes: type[views.Use] | type[views.Subject]) -> Short:
     """use and peek the short way."""
 
-    def read(headers: Headers, body: bytes) -> tuple[str, str | None, tuple[str, ...]]:
+    def read(headers: Headers, body: bytes) -> Asking:
         if headers.get("Content-Type") != JSON:
             raise HttpError(415, "unsupported_media_type", "Perhaps it is JSON by another name.")
         asked = decoded(body, takes)
-        return asked.token, bearer(headers), getattr(asked, "scopes", ())
+        return tokens.asking(verb, asked.token, by=bearer(headers), scopes=getattr(asked, "scopes", ()))
 
-    def ask(asked: tuple[str, str | None, tuple[str, ...]], tell: Tell) -> None:
-        text, by, scopes = asked
-        tokens.present_soon(verb, text, tell, by=by, scopes=scopes)
-
-    return Short(read, ask, lambda token: (AS_JSON, msgspec.json.encode(view(token))))
+    return Short(read, tokens.present_soon, lambda token: (AS_JSON, msgspec.json.encode(view(token))))
 
 
 def by_text(tokens: Tokens, replays: Replays) -> list[Route]:

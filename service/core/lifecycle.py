@@ -13,10 +13,10 @@ from msgspec.structs import replace
 
 from service.core import callers, rules
 from service.core.callers import Caller, caller_of
-from service.core.errors import BadInput, CallerRefused, Conflict, Refusal, Unknown
+from service.core.errors import BadInput, CallerRefused, Conflict, Malformed, Refusal, Unknown
 from service.core.rules import Rules
 from service.core.seal import Sealer
-from service.core.store import ANY_TENANT, Ask, Store, Tell
+from service.core.store import ANY_TENANT, Ask, Asking, Store, Tell
 from service.core.text import Texts, new_handle, partition_in
 from service.core.token import Change, Draft, Issued, Token, Words, etag, given
 from service.core.watch import AUTHORIZE, SILENT, Watch, about, counted, counted_each, failed, told
@@ -52,14 +52,18 @@ class Tokens:
         """Looks at a token; changes nothing.  Raises a `Refusal`."""
         return await counted(self.watch, "peek", self._present("peek", text, by, callers.USE, scopes))
 
-    def present_soon(
-        self, verb: str, text: str | None, tell: Tell, *, by: By = HOLDER, scopes: tuple[str, ...] = ()
-    ) -> None:
-        """use or peek without a task: `tell` hears of it.  Raises `Refusal` and `BadInput` before it asks the store."""
+    def asking(self, verb: str, text: str | None, *, by: By = HOLDER, scopes: tuple[str, ...] = ()) -> Asking:
+        """A use or peek to come, as often as one likes.  Raises `Refusal` and `BadInput`."""
         rules.scopes(scopes)
         caller = None if isinstance(by, Holder) else self.texts.open(by)
         ask = Ask(verb, self.texts.open(text), caller, callers.USE if caller else None, scopes)
-        self.store.present_soon(ask, partial(told, self.watch, verb, tell))
+        return Asking(ask, self.store.question(ask), self.texts.keyed)
+
+    def present_soon(self, asking: Asking, tell: Tell) -> None:
+        """Puts it without a task: `tell` hears of it.  Raises `Malformed` once the keys have changed."""
+        if asking.keyed is not self.texts.keyed:
+            raise Malformed
+        self.store.present_soon(asking, partial(told, self.watch, asking.ask.verb, tell))
 
     async def many(self, verb: str, texts: Sequence[str], by: str | None) -> Sequence[Token | Exception]:
         """use, peek or revoke of up to 1,000 texts in one round trip; a refusal stands in its token's place."""

@@ -5,7 +5,7 @@ store's own clock and record give.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -14,7 +14,7 @@ from service.core.token import Draft, Token, Words
 ANY_TENANT = "*"
 
 
-class Ask(msgspec.Struct, frozen=True):
+class Ask(msgspec.Struct, frozen=True, gc=False):
     """One presentation.  verb: use, peek, or look (which shows final tokens too).
 
     caller: the handle of the token that asks, which is used first and must hold `grant`; None: the holder alone.
@@ -29,6 +29,17 @@ class Ask(msgspec.Struct, frozen=True):
 
 
 Tell = Callable[[Token | Exception], None]
+
+
+class Asking(msgspec.Struct, frozen=True, gc=False):
+    """An ask that may be put again and again, with all that is the same each time.
+
+    question: as the store has it put.  keyed: with which keys its texts were opened; it holds as long as they do.
+    """
+
+    ask: Ask
+    question: Any
+    keyed: object
 
 
 class Filter(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,7 +85,10 @@ class Store(Protocol):
     async def present(self, ask: Ask) -> Token:
         """Sharing a round trip with others.  Raises `CallerRefused` for the caller's own token."""
 
-    def present_soon(self, ask: Ask, tell: Tell) -> None:
+    def question(self, ask: Ask) -> Any:
+        """How it puts what is asked."""
+
+    def present_soon(self, asking: Asking, tell: Tell) -> None:
         """The same without a task: whoever asks is told, once and never before this returns."""
 
     async def present_many(self, asks: Sequence[Ask]) -> list[Token | Exception]:

@@ -42,6 +42,7 @@ class Texts:
         )
         # Anew: what a key verified that is gone is no longer known.
         self._opened: Opener = lru_cache(REMEMBERED)(self._verify)
+        self.keyed = object()  # another one with each change of the keys
 
     def mint(self, partition: int, dressing: str | None = None) -> tuple[str, str]:
         """A new text and its handle."""

@@ -8,37 +8,36 @@ from functools import partial
 from msgspec.structs import replace
 
 from service.core.callers import ADMIN
-from service.core.store import ANY_TENANT, Ask
+from service.core.store import ANY_TENANT, Ask, Asking
 from service.store import keys, record
 from service.store.batch import Answer, Batch, Question, Told, shares
 from service.store.link import Link
+from service.store.questions import question
 
 Send = Callable[[int, list[tuple[Question, int]]], Awaitable[list[Answer]]]  # to where a partition lives
 
 
 class Desk:
-    """question: how an `Ask` is put to `present.lua`."""
-
-    def __init__(self, link: Link, partitions: int, send: Send, question: Callable[[Ask], Question]) -> None:
-        self._send, self._question, self._many = send, question, link.nodes.many
+    def __init__(self, link: Link, partitions: int, send: Send) -> None:
+        self._send, self._many = send, link.nodes.many
         self._told: set[asyncio.Future[Answer]] = set()  # whom nobody else holds
         places = range(partitions if self._many else 1)
         self._batches = [Batch(partial(send, place), link.timeout_s, link.watch.batch) for place in places]
 
     def ask(self, ask: Ask) -> Awaitable[Answer]:
         if not self._many:
-            return self._batches[0].ask(self._question(ask))
+            return self._batches[0].ask(question(ask))
         subject, caller = _partition(ask.subject), _partition(ask.caller)
         if subject is None or caller is None or subject == caller:
             return self._put(caller if subject is None else subject, ask)
         return self._ask_apart(caller, subject, ask)
 
-    def add(self, ask: Ask, told: Told) -> None:
+    def add(self, asking: Asking, told: Told) -> None:
         """The same for one who is told."""
         if not self._many:
-            self._batches[0].add(self._question(ask), told)
+            self._batches[0].add(asking.question, told)
         else:
-            answer = asyncio.ensure_future(self.ask(ask))
+            answer = asyncio.ensure_future(self.ask(asking.ask))
             self._told.add(answer)
             answer.add_done_callback(partial(self._tell, told))
 
@@ -46,15 +45,14 @@ class Desk:
         """In one call of their own; on a cluster with all others.  They differ only in their subjects."""
         if self._many:
             return list(await asyncio.gather(*[self.ask(ask) for ask in asks]))
-        counts = Counter(map(self._question, asks))
+        counts = Counter(map(question, asks))
         answers = await self._send(0, list(counts.items()))
         if len(counts) == len(asks):
             return answers
         dealt = {
-            question: iter(shares(answer, number))
-            for (question, number), answer in zip(counts.items(), answers, strict=True)
+            put: iter(shares(answer, number)) for (put, number), answer in zip(counts.items(), answers, strict=True)
         }
-        return [next(dealt[self._question(ask)]) for ask in asks]
+        return [next(dealt[question(ask)]) for ask in asks]
 
     async def drain(self) -> None:
         for batch in self._batches:
@@ -80,7 +78,7 @@ class Desk:
             told.set_exception(error)
 
     def _put(self, place: int | None, ask: Ask) -> Awaitable[Answer]:
-        return self._batches[place or 0].ask(self._question(ask))
+        return self._batches[place or 0].ask(question(ask))
 
 
 def _partition(handle: str | None) -> int | None:

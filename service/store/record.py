@@ -8,6 +8,7 @@
 """
 
 from functools import lru_cache
+from sys import intern
 
 import msgspec
 
@@ -66,7 +67,7 @@ def decode(id_: str, record: bytes, remaining: int) -> Token:
     )  # fmt: skip
 
 
-class Fixed(msgspec.Struct, frozen=True):
+class Fixed(msgspec.Struct, frozen=True, gc=False):
     """What no use changes of a record."""
 
     sequence: int
@@ -93,7 +94,7 @@ def _fixed(part: bytes) -> Fixed:
     rotated_to, _, successor = rotation[0].partition(" ") if rotation else ("", "", "")
     return Fixed(
         int(sequence), _number(life), _number(ceiling), _number(most), "s" in flags_, "r" in flags_,
-        _number(ended_at), None if ended_by == "-" else ended_by, tenant, kind, tuple(scopes), owner,
+        _number(ended_at), None if ended_by == "-" else ended_by, intern(tenant), intern(kind), tuple(scopes), owner,
         NO_WORDS if rest == "{}" else _words.decode(rest),
         dashed(rotated_to) if rotation else None, successor or None,
     )  # fmt: skip

@@ -2,11 +2,10 @@
 
 from collections.abc import Awaitable, Iterable, Sequence
 from functools import partial
-from itertools import chain, groupby
 from typing import Any
 
 from service.core.errors import REFUSALS, BadInput, CallerRefused, Refusal, Unavailable, Unknown
-from service.core.store import Ask, Filter, Pass, Stats, Tell
+from service.core.store import Ask, Asking, Filter, Pass, Stats, Tell
 from service.core.text import dashed, partition_of
 from service.core.token import PARTITIONS, STATES, Draft, Token, Words, place_of
 from service.core.watch import about, asked_by, failed
@@ -14,6 +13,7 @@ from service.store import keys, record
 from service.store.batch import Answer, Question, Told
 from service.store.desk import Desk
 from service.store.link import Link
+from service.store.questions import groups, question
 from service.store.sweeps import Sweeps
 
 STRIDE = 32  # tokens looked at together at least, so that passing over what a sweep has not marked yet is cheap
@@ -26,7 +26,7 @@ class RedisStore:
         self._link, self._partitions = link, partitions
         self._sweeps = Sweeps(link, partitions)
         self._used = "1" if events_used else "0"
-        self._desk = Desk(link, partitions, self._send, _question)
+        self._desk = Desk(link, partitions, self._send)
 
     def partition(self, tenant: str, owner: str) -> int:
         return partition_of(tenant, owner, self._partitions)
@@ -46,9 +46,13 @@ class RedisStore:
             raise outcome
         return outcome
 
-    def present_soon(self, ask: Ask, tell: Tell) -> None:
+    def question(self, ask: Ask) -> Question:
+        return question(ask)
+
+    def present_soon(self, asking: Asking, tell: Tell) -> None:
+        ask = asking.ask
         about(ask.verb, ask.subject, ask.caller)
-        self._desk.add(ask, Told(partial(_tell, ask, tell)))
+        self._desk.add(asking, Told(partial(_tell, ask, tell)))
 
     async def present_many(self, asks: Sequence[Ask]) -> list[Token | Exception]:
         answers = await self._desk.ask_all(asks)
@@ -191,33 +195,12 @@ class RedisStore:
 
     def _send(self, place: int, questions: list[tuple[Question, int]]) -> Awaitable[list[Answer]]:
         """One call for all.  The key only says where on a cluster; on one server the ids may be of any partition."""
-        groups = [_group(head, list(some)) for head, some in groupby(questions, _head)]
-        return _answers(self._link.run_shared("present", keys.due(place), self._used, *chain(*groups)))
+        return _answers(self._link.run_shared("present", keys.due(place), self._used, *groups(questions)))
 
 
 def _sequences(after: int, before: int, partition: int) -> tuple[int, int]:
     """The first and the last sequence number whose places in this partition lie between the two."""
     return (after - partition) // PARTITIONS + 1, (before - 1 - partition) // PARTITIONS
-
-
-def _question(ask: Ask) -> Question:
-    """What of `present.lua` it asks, and of whom."""
-    caller = "-" if ask.caller is None else ask.caller if ask.caller[0] == "=" else keys.short(ask.caller)
-    if ask.subject is None:
-        return f"ask {caller} {ask.grant}", ""
-    head = f"{ask.verb} {caller} {ask.grant or '-'}"
-    return f"{head} {' '.join(ask.scopes)}" if ask.scopes else head, keys.short(ask.subject)
-
-
-def _head(question: tuple[Question, int]) -> str:
-    return question[0][0]
-
-
-def _group(head: str, questions: list[tuple[Question, int]]) -> tuple[str, str, str]:
-    """The arguments of those that ask the same: one for all ids, as packing each by itself would cost 1 us."""
-    ids = "".join([id_ for (_, id_), _ in questions])
-    counts = [count for _, count in questions]
-    return head, ids, "" if sum(counts) == len(counts) else " ".join(map(str, counts))
 
 
 async def _answers(call: Awaitable[list[Any]]) -> list[Answer]:
