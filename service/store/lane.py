@@ -10,6 +10,7 @@ import contextvars
 from collections import deque
 from typing import Any
 
+import hiredis
 from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ConnectionError as Lost
@@ -74,11 +75,11 @@ class Line:
         answer.add_done_callback(lambda _: timer.cancel())
         self._asked.append(answer)
         writer = self._connection._writer  # noqa: SLF001 - `send_command` would wait for its turn in the loop
-        command = self._connection.pack_command(*words)
+        command = hiredis.pack_command(words)  # redis-py's own, in Python, takes 20 us longer for each call
         try:
             if writer is None:
                 raise RuntimeError
-            writer.writelines(command)
+            writer.write(command)
         except RuntimeError:  # uvloop, of a connection that was closed a moment ago
             self.drop(Lost("closed"))
         return answer
