@@ -79,7 +79,7 @@ class Line:
         try:
             if writer is None:
                 raise RuntimeError
-            writer.write(command)
+            writer.writelines((command,))
         except RuntimeError:  # uvloop, of a connection that was closed a moment ago
             self.drop(Lost("closed"))
         return answer
