@@ -18,7 +18,7 @@ from redis.exceptions import ResponseError
 
 
 class Lane:
-    """timeout_s bounds connecting, and then each answer."""
+    """timeout_s bounds each call, connecting included."""
 
     def __init__(self, redis: Redis, timeout_s: float) -> None:
         self._pool, self._timeout_s = redis.connection_pool, timeout_s
@@ -46,16 +46,21 @@ class Lane:
             await asyncio.wait({self._line.ended})
 
     async def _call_anew(self, words: tuple[Any, ...]) -> Any:
+        # One deadline for all of it: of many who wait here for a store that is frozen, the last would else be told of
+        # it only when each of those before it has tried in vain.
+        async with asyncio.timeout(self._timeout_s):
+            line = await self._open()
+            return await line.call(words, self._timeout_s)
+
+    async def _open(self) -> "Line":
         async with self._opening:
             if self._line is None or self._line.broken:
                 connection = self._pool.make_connection()  # type: ignore[no-untyped-call]
                 # redis-py would put each read into a timeout of its own; a call's deadline drops the connection.
                 connection.socket_timeout = None
-                async with asyncio.timeout(self._timeout_s):
-                    await connection.connect()
+                await connection.connect()
                 self._line = Line(connection)
-            line = self._line
-        return await line.call(words, self._timeout_s)
+            return self._line
 
 
 class Line:
