@@ -16,7 +16,7 @@ from service.connection import SERVER, Connection, Way
 from service.core.watch import Note
 from service.express import Express
 from service.telling import Telling
-from service.wire import HttpError, Render, Voice
+from service.wire import REQUEST_ID, HttpError, Render, Voice
 
 KEEPALIVE_S = 75.0  # above the 60 s that gateways keep an idle connection, so that we are not the first to close it
 LINGER_S = 1.0  # for the rest of a body that was given up; with aiohttp's 10 s a few of them hold a stop as long
@@ -58,7 +58,7 @@ class Edge:
         """The usual way."""
         began = time.perf_counter()
         id_, note = self._telling.noted(request.headers)
-        request["id"] = id_
+        request[REQUEST_ID] = id_
         try:
             response = await self._app._handle(request)  # noqa: SLF001
         except Exception as error:

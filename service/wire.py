@@ -21,6 +21,7 @@ from service.core.errors import BadInput, Malformed
 
 JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
+REQUEST_ID = web.RequestKey("id", str)  # of a request on the usual way
 FIELD = 64  # characters of a field's name
 BODY_S = 10.0  # where the connection does not say: aiohttp bounds everything but the time that a body may take
 

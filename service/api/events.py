@@ -19,7 +19,7 @@ from service.core.callers import Caller
 from service.core.errors import BadInput
 from service.core.events import KINDS, START, Event, Feed, Places, Wanted, read_cursor
 from service.core.lifecycle import Tokens
-from service.wire import Route, answer, read_query
+from service.wire import REQUEST_ID, Route, answer, read_query
 
 HEARTBEAT_S = 15.0  # below the idle limits of the usual proxies (30 s and more)
 HEARTBEAT = b": still here\n\n"
@@ -134,7 +134,7 @@ async def stream(request: web.Request, following: Following, heartbeat_s: float,
     heartbeat_s: the longest silence; a client that takes nothing for as long is cut off, and resumes by its last id.
     `allowed` uses the caller's token again as often: an open stream does not outlive a revocation.
     """
-    response = web.StreamResponse(headers={**STREAM, "X-Request-Id": request["id"]})
+    response = web.StreamResponse(headers={**STREAM, "X-Request-Id": request[REQUEST_ID]})
     await response.prepare(request)
     loop = asyncio.get_running_loop()
     checked = loop.time()
