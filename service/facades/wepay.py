@@ -91,9 +91,9 @@ class Cursor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def voice(tokens: Tokens, lists: Lists, replays: Replays, pace: Pace, typed: bool) -> Voice:
     async def app_of(request: web.Request, grant: str) -> str:
-        caller = await tokens.authorize(request.headers.get("App-Token"), grant)
-        if "App-Id" not in request.headers:
-            raise CallerRefused(errors.Missing())
+        if any(len(request.headers.getall(name, ())) != 1 for name in ("App-Id", "App-Token")):
+            raise CallerRefused(errors.Missing())  # of two, each party on the way could believe another one
+        caller = await tokens.authorize(request.headers["App-Token"], grant)
         app_id = rules.name("tenant", caller.acts_for(request.headers["App-Id"]))
         if wait_ms := await pace.wait_ms(f"wepay {app_id} {request.method} {len(request.match_info)}"):
             raise HttpError(429, EXCEEDED, "Too many requests.", {"Retry-After": str(-(-wait_ms // 1000))})

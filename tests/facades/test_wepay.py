@@ -628,6 +628,17 @@ async def test_who_is_not_known_hears_nothing_of_the_request(app: App, method: s
     assert no(reply)[0] == 403
 
 
+@pytest.mark.parametrize("name", ["App-Id", "App-Token"])
+async def test_who_says_twice_who_it_is_is_not_known(app: App, session: aiohttp.ClientSession, name: str) -> None:
+    headers = [(given.replace("_", "-"), str(value)) for given, value in app.headers.items()]
+    twice = next(pair for pair in headers if pair[0] == name)
+
+    async with session.get(app.here.url + PATH, headers=[*headers, twice]) as response:
+        reply = Reply(response.status, response.headers, await response.read())
+
+    assert no(reply)[0] == 403
+
+
 async def test_the_admin_may_be_any_application(here: Here, app: App, tenant: str) -> None:
     made = await app.create()
     admin = App(here, tenant, "the-admin-token-of-the-facades")
