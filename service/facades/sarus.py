@@ -31,6 +31,7 @@ MINUTES, LONGEST_MINUTES = 30, 1440
 MINUTE_MS = 60_000
 WHOLE = re.compile("[0-9]{1,4}")
 ENDLESS = 2**53 - 1  # ms; what a token that never expires has left: the largest number that every JSON reader knows
+BEGAN = web.RequestKey("began", float)  # by the clock of performance, s
 EPOCH_JD, DAY_S = 2440587.5, 86_400  # the Julian date of 1970, and what a day of it is
 
 UNKNOWN = "Invalid or unknown session token."
@@ -169,7 +170,7 @@ def _only_get(verb: Verb) -> Handler:
     """For every method, since the router would let HEAD pass for GET."""
 
     async def handle(request: web.Request) -> web.Response:
-        request["began"] = time.perf_counter()
+        request[BEGAN] = time.perf_counter()
         if request.method != "GET":
             raise HttpError(405, "method_not_allowed", "", {"Allow": "GET"})
         given = reversed([(name.lower(), value) for name, value in request.query.items()])
@@ -186,7 +187,7 @@ def _no(request: web.BaseRequest, status: int, detail: str, headers: dict[str, s
 def _answer(request: web.BaseRequest, status: int, headers: dict[str, str] | None = None, **which: Any) -> web.Response:
     """One reading of the clock says both the date and the Julian date."""
     now_s, ends = time.time(), time.perf_counter()
-    took_ms = (ends - request.get("began", ends)) * 1000
+    took_ms = (ends - request.get(BEGAN, ends)) * 1000
     return answer(Envelope(_iso(now_s), now_s / DAY_S + EPOCH_JD, round(took_ms, 3), **which), status, headers)
 
 

@@ -26,7 +26,7 @@ from service.core.pace import Pace
 from service.core.replays import Replays
 from service.core.store import Filter
 from service.core.token import ACTIVE, CONSUMED, EXPIRED, REVOKED, Draft, Token
-from service.wire import HttpError, Route, Voice, answer, as_http_error, decoded, read_json, read_query
+from service.wire import REQUEST_ID, HttpError, Route, Voice, answer, as_http_error, decoded, read_json, read_query
 
 log = logging.getLogger("service.facades.wepay")
 PATH, MOBILE, DRESSING, KEY = "/session_tokens", "mobile_session", "stg_", "Unique-Key"
@@ -186,7 +186,7 @@ def _no(request: web.BaseRequest, status: int, code: str, reason: str, message: 
 
 
 def _answer(request: web.BaseRequest, value: Any, status: int = 200, **headers: str) -> web.Response:
-    return answer(value, status, {"X-Correlation-Id": str(request.get("id", "")), **headers})
+    return answer(value, status, {"X-Correlation-Id": request.get(REQUEST_ID, ""), **headers})
 
 
 def _check_headers(request: web.Request, *, typed: bool = False) -> None:

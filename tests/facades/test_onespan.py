@@ -329,7 +329,6 @@ async def test_no_token_slips_through_a_cancellation(onespan: OneSpan, here: Her
     assert set(counted["by_state"]) == {"revoked"}
 
 
-@pytest.mark.filterwarnings("ignore::aiohttp.web.NotAppKeyWarning")  # `id` and `began` are nobody else's
 async def test_a_token_that_comes_after_its_transaction_was_cancelled_is_revoked(
     onespan: OneSpan, here: Here, shared: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
