@@ -78,7 +78,7 @@ class Tokens:
         if verb == "revoke":
             found: Sequence[Token | Exception | None] = await self._revoke(ids, caller, "request") if ids else []
         else:
-            found = await self.store.present_many([Ask(verb, id_, caller.id, callers.USE) for id_ in ids])
+            found = await self.store.present_many(Ask(verb, None, caller.id, callers.USE), ids)
         answers = iter(found)
         return [(next(answers) or Unknown()) if isinstance(one, str) else one for one in opened]
 

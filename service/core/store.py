@@ -91,8 +91,8 @@ class Store(Protocol):
     def present_soon(self, asking: Asking, tell: Tell) -> None:
         """The same without a task: whoever asks is told, once and never before this returns."""
 
-    async def present_many(self, asks: Sequence[Ask]) -> list[Token | Exception]:
-        """In one round trip of their own."""
+    async def present_many(self, ask: Ask, subjects: Sequence[str]) -> list[Token | Exception]:
+        """The same of each of these, in one round trip of their own."""
 
     async def issue(self, id_: str, draft: Draft, words: Words) -> Token:
         """Repeating it with one id answers the first one's token.  Raises `BadInput`."""

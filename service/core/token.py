@@ -25,7 +25,7 @@ TICKS = 2048  # sequence numbers in a millisecond, as in the prelude of the scri
 PARTITIONS = 256  # at most: a partition is a byte
 
 
-class Token(msgspec.Struct, frozen=True):
+class Token(msgspec.Struct, frozen=True, gc=False):
     """One token, seen at one moment of the store's clock.  Moments and durations are integer milliseconds."""
 
     id: str  # the handle: a UUID, public

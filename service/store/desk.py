@@ -12,7 +12,7 @@ from service.core.store import ANY_TENANT, Ask, Asking
 from service.store import keys, record
 from service.store.batch import Answer, Batch, Question, Told, shares
 from service.store.link import Link
-from service.store.questions import question
+from service.store.questions import head_of, question
 
 Send = Callable[[int, list[tuple[Question, int]]], Awaitable[list[Answer]]]  # to where a partition lives
 
@@ -41,18 +41,17 @@ class Desk:
             self._told.add(answer)
             answer.add_done_callback(partial(self._tell, told))
 
-    async def ask_all(self, asks: Sequence[Ask]) -> list[Answer]:
-        """In one call of their own; on a cluster with all others.  They differ only in their subjects."""
+    async def ask_all(self, ask: Ask, subjects: Sequence[str]) -> list[Answer]:
+        """The same of each of these: in one call of their own, on a cluster with all others."""
         if self._many:
-            return list(await asyncio.gather(*[self.ask(ask) for ask in asks]))
-        counts = Counter(map(question, asks))
-        answers = await self._send(0, list(counts.items()))
-        if len(counts) == len(asks):
+            return list(await asyncio.gather(*[self.ask(replace(ask, subject=one)) for one in subjects]))
+        ids, head = [keys.short(one) for one in subjects], head_of(ask)
+        counts = Counter(ids)
+        answers = await self._send(0, [((head, id_), number) for id_, number in counts.items()])
+        if len(counts) == len(ids):
             return answers
-        dealt = {
-            put: iter(shares(answer, number)) for (put, number), answer in zip(counts.items(), answers, strict=True)
-        }
-        return [next(dealt[question(ask)]) for ask in asks]
+        dealt = {id_: iter(shares(answer, counts[id_])) for id_, answer in zip(counts, answers, strict=True)}
+        return [next(dealt[id_]) for id_ in ids]
 
     async def drain(self) -> None:
         for batch in self._batches:

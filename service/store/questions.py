@@ -10,11 +10,19 @@ from service.store.batch import Question
 
 def question(ask: Ask) -> Question:
     """What of `present.lua` it asks, and of whom."""
-    caller = "-" if ask.caller is None else ask.caller if ask.caller[0] == "=" else keys.short(ask.caller)
     if ask.subject is None:
-        return f"ask {caller} {ask.grant}", ""
-    head = f"{ask.verb} {caller} {ask.grant or '-'}"
-    return f"{head} {' '.join(ask.scopes)}" if ask.scopes else head, keys.short(ask.subject)
+        return f"ask {_caller(ask)} {ask.grant}", ""
+    return head_of(ask), keys.short(ask.subject)
+
+
+def head_of(ask: Ask) -> str:
+    """What it asks of a subject, whoever that is."""
+    head = f"{ask.verb} {_caller(ask)} {ask.grant or '-'}"
+    return f"{head} {' '.join(ask.scopes)}" if ask.scopes else head
+
+
+def _caller(ask: Ask) -> str:
+    return "-" if ask.caller is None else ask.caller if ask.caller[0] == "=" else keys.short(ask.caller)
 
 
 def groups(questions: list[tuple[Question, int]]) -> Iterator[str]:

@@ -11,6 +11,7 @@ from functools import lru_cache
 from sys import intern
 
 import msgspec
+from msgspec.structs import replace
 
 from service.core.text import dashed
 from service.core.token import ACTIVE, EMPTY, EXPIRED, REVOKED, TICKS, Draft, Token, Words
@@ -49,54 +50,40 @@ def decode(id_: str, record: bytes, remaining: int) -> Token:
 
     An active one without a life has lapsed, whether or not a sweep has marked it.  Each use runs this once.
     """
-    word, _, rest = record.partition(b" ")
-    state, deadline_ms = word.decode(), int(rest[:13])
+    state, _, rest = record.partition(b" ")
     fixed = (_remembered if len(rest) <= LONG else _fixed)(rest[CHANGING:])
-    ended_at, ended_by, rotated_to = fixed.ended_at, fixed.ended_by, fixed.rotated_to
-    if remaining == 0 and state == ACTIVE:
-        state, ended_at, ended_by = (REVOKED, deadline_ms, "rotated") if rotated_to else (EXPIRED, deadline_ms, "life")
-    life, words = fixed.life, fixed.words
-    # In the order of the fields: by 25 names it would take 2 us more, for each token of each answer.
-    return Token(
-        id_, fixed.tenant, fixed.owner, fixed.type, state, fixed.sequence, fixed.sequence // TICKS,
+    deadline_ms, life = int(rest[:13]), fixed.life_ms
+    token = replace(
+        fixed,
+        id=id_,
+        state=state.decode(),
         # A server clock stepped back shows a PTTL above the full life.
-        None if remaining < 0 else remaining if life is None else min(remaining, life),
-        life, deadline_ms or None, fixed.ceiling, int(rest[14:27]), int(rest[28:38]), fixed.most,
-        fixed.sliding, fixed.refreshable, fixed.scopes, ended_at, ended_by,
-        words.description, words.metadata, words.sealed, words.rotated_from, rotated_to, fixed.successor,
-    )  # fmt: skip
+        remaining_ms=None if remaining < 0 else remaining if life is None else min(remaining, life),
+        deadline_at_ms=deadline_ms or None,
+        last_used_at_ms=int(rest[14:27]),
+        uses=int(rest[28:38]),
+    )
+    if remaining != 0 or token.state != ACTIVE:
+        return token
+    ended = (REVOKED, "rotated") if token.rotated_to else (EXPIRED, "life")
+    return replace(token, state=ended[0], ended_by=ended[1], ended_at_ms=deadline_ms)
 
 
-class Fixed(msgspec.Struct, frozen=True, gc=False):
-    """What no use changes of a record."""
-
-    sequence: int
-    life: int | None
-    ceiling: int | None
-    most: int | None
-    sliding: bool
-    refreshable: bool
-    ended_at: int | None
-    ended_by: str | None
-    tenant: str
-    type: str
-    scopes: tuple[str, ...]
-    owner: str
-    words: Words
-    rotated_to: str | None
-    successor: str | None
-
-
-def _fixed(part: bytes) -> Fixed:
-    """Of the bytes behind those that a use changes."""
+def _fixed(part: bytes) -> Token:
+    """What no use changes, from the bytes behind those that it changes."""
     line, owner, rest, *rotation = part.decode().split("\n")
     sequence, life, ceiling, most, flags_, ended_at, ended_by, tenant, kind, *scopes = line.split(" ")
+    words = NO_WORDS if rest == "{}" else _words.decode(rest)
     rotated_to, _, successor = rotation[0].partition(" ") if rotation else ("", "", "")
-    return Fixed(
-        int(sequence), _number(life), _number(ceiling), _number(most), "s" in flags_, "r" in flags_,
-        _number(ended_at), None if ended_by == "-" else ended_by, intern(tenant), intern(kind), tuple(scopes), owner,
-        NO_WORDS if rest == "{}" else _words.decode(rest),
-        dashed(rotated_to) if rotation else None, successor or None,
+    return Token(
+        id="", tenant=intern(tenant), owner=owner, type=intern(kind), state="", sequence=int(sequence),
+        created_at_ms=int(sequence) // TICKS, remaining_ms=None, life_ms=_number(life), deadline_at_ms=None,
+        ceiling_at_ms=_number(ceiling), last_used_at_ms=0, uses=0, max_uses=_number(most),
+        sliding="s" in flags_, refreshable="r" in flags_, scopes=tuple(scopes),
+        ended_at_ms=_number(ended_at), ended_by=None if ended_by == "-" else ended_by,
+        description=words.description, metadata=words.metadata, sealed=words.sealed,
+        rotated_from=words.rotated_from, rotated_to=dashed(rotated_to) if rotation else None,
+        successor=successor or None,
     )  # fmt: skip
 
 

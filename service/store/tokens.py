@@ -37,7 +37,7 @@ class RedisStore:
         else:
             about(ask.verb, ask.subject, ask.caller)
         try:
-            outcome = _outcome(ask, await self._desk.ask(ask))
+            outcome = _outcome(ask, ask.subject, await self._desk.ask(ask))
         except Unavailable as error:
             failed(error)
             raise
@@ -54,9 +54,9 @@ class RedisStore:
         about(ask.verb, ask.subject, ask.caller)
         self._desk.add(asking, Told(partial(_tell, ask, tell)))
 
-    async def present_many(self, asks: Sequence[Ask]) -> list[Token | Exception]:
-        answers = await self._desk.ask_all(asks)
-        return [_outcome(ask, answer) for ask, answer in zip(asks, answers, strict=True)]
+    async def present_many(self, ask: Ask, subjects: Sequence[str]) -> list[Token | Exception]:
+        answers = await self._desk.ask_all(ask, subjects)
+        return [_outcome(ask, subject, answer) for subject, answer in zip(subjects, answers, strict=True)]
 
     async def issue(self, id_: str, draft: Draft, words: Words) -> Token:
         word, remaining, found = await self._run_for(
@@ -120,7 +120,7 @@ class RedisStore:
         while len(page) < limit:
             wanted = max(limit - len(page), STRIDE)
             rows = await self._rows(which, after, before, wanted, descending=descending)
-            found = await self.present_many([Ask("look", dashed(id_)) for _, id_ in rows]) if rows else []
+            found = await self.present_many(Ask("look", None), [dashed(id_) for _, id_ in rows]) if rows else []
             # One may have been purged since its list was read; one may have expired before a sweep marked it.
             page += [one for one in found if isinstance(one, Token) and one.state in (which.states or STATES)]
             if len(rows) < wanted:
@@ -211,17 +211,17 @@ def _triples(flat: list[Any]) -> list[Answer]:
     return [(word.decode(), left, found) for word, left, found in zip(flat[::3], flat[1::3], flat[2::3], strict=True)]
 
 
-def _outcome(ask: Ask, answer: Answer) -> Token | Exception:
+def _outcome(ask: Ask, subject: str | None, answer: Answer) -> Token | Exception:
     word, remaining, found = answer
     if word == "ok":
-        return record.decode(ask.subject or ask.caller or "", found, remaining)
+        return record.decode(subject or ask.caller or "", found, remaining)
     if word.startswith("caller "):
         return CallerRefused(_refusal(ask.caller or "", word.removeprefix("caller "), found, ask.grant or ""))
-    return _refusal(ask.subject or "", word, found, " ".join(ask.scopes))
+    return _refusal(subject or "", word, found, " ".join(ask.scopes))
 
 
 def _tell(ask: Ask, tell: Tell, answer: Answer | Exception) -> None:
-    tell(answer if isinstance(answer, Exception) else _outcome(ask, answer))
+    tell(answer if isinstance(answer, Exception) else _outcome(ask, ask.subject, answer))
 
 
 def _token(id_: str, word: bytes, remaining: int, found: bytes) -> Token:
