@@ -26,6 +26,12 @@ SPLIT = re.compile(r"[\s,]+")  # what joins two header lines into one puts a com
 BARE = "!\"#$&'()*+,-./:;<=>?@[\\]^_`{|}~"  # printable and itself; '%' is not, so decoding gives back what was encoded
 CHALLENGE = {401: 'Bearer error="invalid_token"', 403: 'Bearer error="insufficient_scope"'}  # RFC 6750 section 3.1
 
+IDENTITY = (
+    "X-Token-Id", "X-Token-Owner", "X-Token-Tenant", "X-Token-Scopes", "X-Token-State", "X-Token-Remaining-Ms",
+    "X-Token-Expires-At-Ms",
+)  # fmt: skip
+LINES = "".join(f"{name}: %s\r\n" for name in IDENTITY)
+
 
 class Verdict(msgspec.Struct, frozen=True):
     """What a gateway is told, over whatever protocol it asked."""
@@ -86,15 +92,15 @@ def required(headers: Headers) -> tuple[str, ...] | None:
 
 def identity(token: Token) -> dict[str, str]:
     """All of the headers, always: one that was left out would let a client's own one through."""
-    return {
-        "X-Token-Id": token.id,
-        "X-Token-Owner": _quoted(token.owner),
-        "X-Token-Tenant": token.tenant,
-        "X-Token-Scopes": " ".join(token.scopes),
-        "X-Token-State": token.state,
-        "X-Token-Remaining-Ms": _number(token.remaining_ms),
-        "X-Token-Expires-At-Ms": _number(token.deadline_at_ms),
-    }
+    return dict(zip(IDENTITY, _identity(token), strict=True))
+
+
+def _identity(token: Token) -> tuple[str, ...]:
+    remaining, deadline = token.remaining_ms, token.deadline_at_ms  # empty for a life without end
+    return (
+        token.id, _quoted(token.owner), token.tenant, " ".join(token.scopes), token.state,
+        "" if remaining is None else str(remaining), "" if deadline is None else str(deadline),
+    )  # fmt: skip
 
 
 @lru_cache(16_384)  # 1 of the 2 us of an identity
@@ -135,8 +141,7 @@ def short(tokens: Tokens, verb: str, cookie_name: str) -> Short:
         return tokens.asking(verb, presented(headers, cookie_name), scopes=scopes)
 
     def give(token: Token) -> tuple[str, bytes]:
-        lines = [f"{name}: {value}" for name, value in identity(token).items()]
-        return "\r\n".join(lines) + "\r\n", b""
+        return LINES % _identity(token), b""
 
     def render(error: Exception, request: web.BaseRequest) -> web.Response:
         if isinstance(error, Refusal | Unavailable):
@@ -185,8 +190,3 @@ def _cookies(headers: Headers, name: str) -> Iterable[str]:
         given, _, value = pair.strip().partition("=")
         if given == name:
             yield value.strip('"')
-
-
-def _number(value: int | None) -> str:
-    """Empty for a life without end."""
-    return "" if value is None else str(value)

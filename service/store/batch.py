@@ -35,18 +35,14 @@ class Told:
     def done(self) -> bool:
         return self._done
 
-    def set_result(self, answer: Answer) -> None:
-        self._hear(answer)
-
-    def set_exception(self, error: Exception) -> None:
-        self._hear(error)
-
-    def _hear(self, outcome: Answer | Exception) -> None:
+    def set_result(self, outcome: Answer | Exception) -> None:
         self._done = True
         try:
             self._tell(outcome)
         except Exception:
             log.exception("an answer found no hearer")  # those who wait beside it are told all the same
+
+    set_exception = set_result
 
 
 Waiter = asyncio.Future[Answer] | Told
