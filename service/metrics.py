@@ -1,7 +1,8 @@
 """What the service says of itself to Prometheus.  Labels are words of a closed set: never a handle, never a text."""
 
 from bisect import bisect_left
-from collections.abc import Callable
+from collections import Counter as Counts
+from collections.abc import Callable, Sequence
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest, values
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -56,14 +57,15 @@ class Metrics(Watch):
         self.events = Gauge("tokenlife_events_kept", "Events that can still be read.", registry=registry,
                             multiprocess_mode="mostrecent")  # fmt: skip
         self._inc: dict[tuple[str, str], Callable[[float], None]] = {}
-        self._of_call: dict[str, Callable[[float], None]] = {}
-        self._observe: dict[tuple[str, str, int], Callable[[float], None]] = {}
+        self._of_call: dict[str, Callable[..., None]] = {}
+        self._observe: dict[tuple[str, str, int], Callable[..., None]] = {}
+        self._lag = _observer(self.lag, LAGS)
 
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
         key = method, route, status
         observe = self._observe.get(key)
         if observe is None:
-            observe = self._observe[key] = _observer(self.requests.labels(method, route, str(status)))
+            observe = self._observe[key] = _observer(self.requests.labels(method, route, str(status)), SECONDS)
         observe(seconds)
 
     def batch(self, size: int) -> None:
@@ -72,7 +74,7 @@ class Metrics(Watch):
     def call(self, verb: str, seconds: float) -> None:
         observe = self._of_call.get(verb)
         if observe is None:
-            observe = self._of_call[verb] = _observer(self.calls.labels(verb))
+            observe = self._of_call[verb] = _observer(self.calls.labels(verb), SECONDS)
         observe(seconds)
 
     def store_error(self, kind: str) -> None:
@@ -89,8 +91,8 @@ class Metrics(Watch):
         for what, number in zip(SWEPT, (marked, rescored, purged, evicted), strict=True):
             if number:
                 self.passes.labels(what).inc(number)
-        for lag in lags_ms:
-            self.lag.observe(lag / 1000)
+        for lag, number in Counts(lags_ms).items():  # what is over at once has few lags
+            self._lag(lag / 1000, number)
 
     def holds(self, tokens: dict[str, int], backlog: int, events: int) -> None:
         """What the store holds, asked when somebody scrapes."""
@@ -107,12 +109,12 @@ class Metrics(Watch):
         return generate_latest(registry), CONTENT_TYPE_LATEST
 
 
-def _observer(times: Histogram) -> Callable[[float], None]:
-    """`observe` of a histogram of SECONDS without its checks and its walk through the buckets: half of its 1.1 us."""
+def _observer(times: Histogram, bounds: Sequence[float]) -> Callable[..., None]:
+    """`observe` of a histogram without its checks and its walk through the buckets: half of its 1.1 us; and how often."""
     total, buckets = times._sum.inc, [bucket.inc for bucket in times._buckets]  # noqa: SLF001
 
-    def observe(seconds: float) -> None:
-        total(seconds)
-        buckets[bisect_left(SECONDS, seconds)](1)
+    def observe(seconds: float, number: int = 1) -> None:
+        total(seconds * number)
+        buckets[bisect_left(bounds, seconds)](number)
 
     return observe

@@ -140,8 +140,9 @@ def _lists(scan: Scan) -> Iterator[str]:
     expected: dict[str, list[tuple[str, int]]] = {}
     for place, token in scan.records.items():
         rest = f"{token.tenant}:{token.type}:{token.state}"
-        for name in (f"{place[:8]}i:{rest}", f"{place[:8]}o:{rest}:{token.owner}"):
-            expected.setdefault(name, []).append((place[8:], token.sequence))
+        expected.setdefault(f"{place[:8]}i:{rest}", []).append((place[8:], token.sequence))
+        owned = f"{token.owner}\n{token.sequence}\n{place[8:]}"
+        expected.setdefault(f"{place[:8]}o:{rest}", []).append((owned, 0))
     found = scan.lists()
     for name in expected.keys() | found.keys():
         want, have = sorted(expected.get(name, [])), sorted(found.get(name, []))

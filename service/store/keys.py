@@ -7,7 +7,7 @@ tl:{07}:l:<id>                       string  THE LIFE: exists = active, its TTL 
 tl:{07}:t:<id>                       string  the record (`record.py`); outlives the life by the retention
 tl:{07}:due                          zset    id -> ms of the next thing that may happen to it (expiry, then purge)
 tl:{07}:i:<tenant>:<type>:<state>    zset    id -> sequence: what a tenant's lists are made from
-tl:{07}:o:<tenant>:<type>:<state>:<owner>  zset  id -> sequence: the same for one owner
+tl:{07}:o:<tenant>:<type>:<state>    zset    the same by owner: `<owner>`, sequence and id on a line each; no scores
 tl:{07}:ev                           stream  one entry a transition: kind, id, record; trimmed
 tl:{07}:n                            hash    `sequence`, and how many tokens are in each state
 tl:{07}:n:<tenant>                   hash    `<type>:<state>` -> how many

@@ -28,7 +28,7 @@ def lua(name: str) -> str:
 
 @cache
 def prelude() -> str:
-    return lua("prelude")
+    return lua("prelude") + "\n" + lua("ends")
 
 
 @cache

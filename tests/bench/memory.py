@@ -30,10 +30,9 @@ def measure(binary: str, count: int) -> Memory:
         bulk.say(f"memory on {store.name}")
         bulk.revoke(store, bulk.issue(store, _drafts(_FIRST), _WORDS))
         before = _without_streams(store)
-        drafts = _drafts(count)
-        handles = bulk.issue(store, drafts, _WORDS)
+        handles = bulk.issue(store, _drafts(count), _WORDS)
         live = (_without_streams(store) - before) / count
-        pieces = parts(store, drafts, handles, live)
+        pieces = parts(store, handles, live)
         bulk.revoke(store, handles)
         retained = _without_streams(store) - before
         streams, rivals = store.stream_bytes(), _rivals(store)

@@ -12,7 +12,7 @@ for _, field in ipairs(redis.call('HKEYS', tag .. 'n:' .. tenant)) do
   if owner == '' then
     number = tonumber(redis.call('HGET', tag .. 'n:' .. tenant, field))
   else
-    number = redis.call('ZCARD', tag .. 'o:' .. tenant .. ':' .. kind .. ':' .. state .. ':' .. owner)
+    number = redis.call('ZLEXCOUNT', tag .. 'o:' .. tenant .. ':' .. field, places(owner, 0, LAST))
   end
   if number > 0 then answer[#answer + 1], answer[#answer + 2], answer[#answer + 3] = kind, state, number end
 end

@@ -10,7 +10,8 @@ local tag, tenant, owner, only_type, states = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local first, last, limit, descending = ARGV[8], ARGV[9], tonumber(ARGV[10]), ARGV[11] == 'desc'
 
 local found = {}
-local function collect(list)
+
+local function of_all(list)
   local rows
   if descending then
     rows = redis.call('ZREVRANGEBYSCORE', list, last, first, 'WITHSCORES', 'LIMIT', 0, limit)
@@ -20,11 +21,25 @@ local function collect(list)
   for i = 1, #rows, 2 do found[#found + 1] = { tonumber(rows[i + 1]), rows[i] } end
 end
 
+local function of_one(list)
+  local from, to = places(owner, tonumber(first), tonumber(last))
+  local rows
+  if descending then
+    rows = redis.call('ZREVRANGEBYLEX', list, to, from, 'LIMIT', 0, limit)
+  else
+    rows = redis.call('ZRANGEBYLEX', list, from, to, 'LIMIT', 0, limit)
+  end
+  for _, place in ipairs(rows) do
+    local sequence, id = string.match(place, '(%d+)\n(%w+)$')
+    found[#found + 1] = { tonumber(sequence), id }
+  end
+end
+
 for _, field in ipairs(redis.call('HKEYS', tag .. 'n:' .. tenant)) do
   local kind, state = string.match(field, '^(.*):(%a+)$')
   if (only_type == '' or only_type == kind) and (states == '' or string.find(states, ' ' .. state .. ' ', 1, true)) then
     local rest = tenant .. ':' .. kind .. ':' .. state
-    collect(owner == '' and tag .. 'i:' .. rest or tag .. 'o:' .. rest .. ':' .. owner)
+    if owner == '' then of_all(tag .. 'i:' .. rest) else of_one(tag .. 'o:' .. rest) end
   end
 end
 table.sort(found, function(a, b)

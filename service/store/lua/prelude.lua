@@ -16,12 +16,10 @@ local RETENTION, EVENTS_KEPT = tonumber(ARGV[1]), ARGV[2]
 local MOMENT = 1000000000000 -- ms; a ceiling below this is a duration from now
 local IN_PLACE = 7 -- where the deadline begins in an active record: after 'active '
 local CHANGING = 38 -- bytes of deadline, last use and uses
+local LAST = 2 ^ 53 -- no sequence number is above; all have sixteen digits
 local TICKS = 2048 -- sequence numbers in a millisecond; keeps them exact in a double until the year 2109
 
 local HEAD = '^(%a+) (%d+) (%d+) (%d+) (%d+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+)([^\n]*)\n([^\n]*)\n([^\n]*)(.*)$'
--- What the end of a token needs of it; head and tail are all that stays, on both sides of when and by what it ended.
-local BRIEF = '^(%a+)( (%d+) %d+ %d+ (%d+) %S+ %S+ %S+ %S+ )%S+ %S+( (%S+) (%S+)[^\n]*\n([^\n]*)\n[^\n]*(.*))$'
-
 -- ms, and within this ms the half microseconds
 local function clock()
   local time = redis.call('TIME')
@@ -29,6 +27,9 @@ local function clock()
 end
 
 local now, ticks = clock()
+
+local byte, find, sub = string.byte, string.find, string.sub
+local A = byte('a') -- no final state begins like 'active'
 
 local function whole(number) return string.format('%.0f', number) end
 
@@ -74,107 +75,65 @@ end
 -- Why an active record has no life: a rotated token was to be revoked at the end of its overlap, any other expired.
 local function lapsed(rotation) return rotation ~= '' and 'revoked' or 'expired' end
 
--- What this call changed, for the log: kind and id, and for an expiry how late (ms) it was found.
+-- What this call changed, for the log: kind and id, and for an expiry how late (ms, in digits) it was found.
 local made = {}
 
+-- Where more follow in this call, the last one trims for all: half of what an entry costs the log of the store.
+local function append(stream, kind, id, record, more)
+  if more then
+    redis.call('XADD', stream, '*', 'kind', kind, 'id', id, 'record', record)
+  else
+    redis.call('XADD', stream, 'MAXLEN', '~', EVENTS_KEPT, '*', 'kind', kind, 'id', id, 'record', record)
+  end
+end
+
+-- Of one that does not end.
 local function event(kind, id, record)
-  local late = kind == 'expired' and math.max(0, now - string.sub(record, #kind + 2, #kind + 14)) or ''
-  if kind ~= 'used' then made[#made + 1] = kind .. ' ' .. id .. ' ' .. late end
-  redis.call('XADD', tag_of(id) .. 'ev', 'MAXLEN', '~', EVENTS_KEPT, '*', 'kind', kind, 'id', id, 'record', record)
+  if kind ~= 'used' then made[#made + 1] = kind .. ' ' .. id .. ' ' end
+  append(tag_of(id) .. 'ev', kind, id, record)
 end
 
--- Puts tokens of one partition into the lists of their states and counts them there (by 1), or takes them out (-1).
--- What they share is written once.
-local function relist(tokens, by)
-  local tag, groups, owners = tag_of(tokens[1].id), {}, {}
-  local function gather(words, token)
-    if by > 0 then words[#words + 1] = token.sequence end
-    words[#words + 1] = token.id
-  end
-  for _, token in ipairs(tokens) do
-    local name = token.tenant .. ':' .. token.type .. ':' .. token.state
-    local group = groups[name]
-    if not group then
-      group = { like = token, number = 0, words = {}, owners = tag .. 'o:' .. name .. ':' }
-      groups[name] = group
+-- The tokens of all owners share a list, where those of one stand together: a list for each would cost two calls for
+-- each token that ends, and its own key.
+local function place(owner, sequence) return owner .. '\n' .. sequence .. '\n' end
+
+-- From where to where those of an owner stand that have these sequence numbers, both included.
+local function places(owner, first, last)
+  local function bound(sequence) return '[' .. place(owner, string.format('%016.0f', math.max(0, math.min(sequence, LAST)))) end
+  return bound(first), bound(last) .. '\255'
+end
+
+-- Puts tokens of one partition into the lists of a state (without one, of their own) and counts them there (by 1), or
+-- takes them out (-1).  What they share is written once.
+local function relist(tokens, by, state)
+  local states = {}
+  for i = 1, #tokens do
+    local token = tokens[i]
+    local of, kind = state or token.state, token.shape.kind
+    local kinds = states[of] or {}
+    states[of] = kinds
+    local group = kinds[kind] or { number = 0, ids = {}, places = {} }
+    kinds[kind] = group
+    local ids, places, at = group.ids, group.places, group.number + 1
+    group.number = at
+    if by > 0 then
+      ids[2 * at - 1], ids[2 * at] = token.sequence, token.id
+      places[2 * at - 1], places[2 * at] = '0', token.place
+    else
+      ids[at], places[at] = token.id, token.place
     end
-    group.number = group.number + by
-    gather(group.words, token)
-    local list = group.owners .. token.owner
-    owners[list] = owners[list] or {}
-    gather(owners[list], token)
   end
-  local command = by > 0 and 'ZADD' or 'ZREM'
-  for list, words in pairs(owners) do redis.call(command, list, unpack(words)) end
-  for name, group in pairs(groups) do
-    local tenants, field = tag .. 'n:' .. group.like.tenant, group.like.type .. ':' .. group.like.state
-    redis.call(command, tag .. 'i:' .. name, unpack(group.words))
-    redis.call('HINCRBY', tag .. 'n', group.like.state, group.number)
-    if redis.call('HINCRBY', tenants, field, group.number) == 0 then redis.call('HDEL', tenants, field) end
+  local tag, command = tag_of(tokens[1].id), by > 0 and 'ZADD' or 'ZREM'
+  for of, kinds in pairs(states) do
+    for kind, group in pairs(kinds) do
+      local tenant, type = string.match(kind, '(%S+) (%S+)')
+      local tenants, field = tag .. 'n:' .. tenant, type .. ':' .. of
+      redis.call(command, tag .. 'i:' .. tenant .. ':' .. field, unpack(group.ids))
+      redis.call(command, tag .. 'o:' .. tenant .. ':' .. field, unpack(group.places))
+      redis.call('HINCRBY', tag .. 'n', of, by * group.number)
+      if redis.call('HINCRBY', tenants, field, by * group.number) == 0 then redis.call('HDEL', tenants, field) end
+    end
   end
-end
-
--- Half the price of `parse`, where there are many.
-local function brief(id, record)
-  local state, head, deadline, sequence, tail, tenant, kind, owner, rotation = string.match(record, BRIEF)
-  return { id = id, record = record, state = state, head = head, deadline = tonumber(deadline), sequence = sequence,
-    tail = tail, tenant = tenant, type = kind, owner = owner, rotation = rotation }
-end
-
--- The brief tokens of ids of one partition, with the remaining life of those that are active; `false` where there is
--- no record.
-local function briefs(ids)
-  if #ids == 0 then return {} end
-  local tag, records, lives, tokens = tag_of(ids[1]), {}, {}, {}
-  for i, id in ipairs(ids) do records[i], lives[i] = tag .. 't:' .. id, tag .. 'l:' .. id end
-  records, lives = redis.call('MGET', unpack(records)), redis.call('MGET', unpack(lives))
-  for i, id in ipairs(ids) do
-    tokens[i] = records[i] and brief(id, records[i])
-    if lives[i] and tokens[i] then tokens[i].remaining = remaining(id) end
-  end
-  return tokens
-end
-
--- What a brief token ends as, when (in digits), and by what.
-local function ending(token, state, at, by)
-  token.to, token.at, token.by = state, at, by
-  return token
-end
-
--- The ending of one whose life is gone.  Gone before its deadline, it was evicted.
-local function lapse(token)
-  local evicted = token.rotation == '' and now < token.deadline
-  local by = token.rotation ~= '' and 'rotated' or evicted and 'evicted' or 'life'
-  return ending(token, lapsed(token.rotation), evicted and whole(now) or string.sub(token.head, 2, 14), by)
-end
-
--- The one way into a final state: life, record, lists, counts, purge times and events in one step, of brief tokens of
--- one partition that have their endings, 1,000 or so at most: `unpack` has its bounds.  It begins by taking something
--- away, which a full store allows, and what may be written twice comes first.
-local function finish_all(tokens)
-  if #tokens == 0 then return end
-  local tag, purge = tag_of(tokens[1].id), whole(now + RETENTION)
-  local lives, records, due = {}, {}, {}
-  relist(tokens, -1)
-  for i, token in ipairs(tokens) do
-    token.state = token.to
-    token.record = token.state .. token.head .. token.at .. ' ' .. token.by .. token.tail
-    lives[i] = tag .. 'l:' .. token.id
-    records[2 * i - 1], records[2 * i] = tag .. 't:' .. token.id, token.record
-    due[2 * i - 1], due[2 * i] = purge, token.id
-    event(token.state, token.id, token.record)
-  end
-  relist(tokens, 1)
-  redis.call('DEL', unpack(lives))
-  redis.call('MSET', unpack(records))
-  redis.call('ZADD', tag .. 'due', unpack(due))
-end
-
--- The same for one that was parsed.
-local function finish(token, state, at, by)
-  local ended = ending(brief(token.id, token.record), state, whole(at), by)
-  finish_all({ ended })
-  token.state, token.record, token.ended_at, token.ended_by = ended.state, ended.record, ended.at, by
 end
 
 -- The token of an id that may be touched for a tenant ('*': any), or the word that forbids it and the record.
@@ -217,6 +176,7 @@ local function create(token)
   end
   token.remaining = token.deadline == 0 and -1 or token.deadline - now
   redis.call('SET', key('t', token.id), render(token))
+  token.shape, token.place = { kind = token.tenant .. ' ' .. token.type }, place(token.owner, token.sequence) .. token.id
   relist({ token }, 1)
   event('issued', token.id, token.record)
 end

@@ -5,6 +5,7 @@
 -- gives how many were (or would be) revoked, and 1 when there may be more
 
 local tenant, owner, only, reason, limit, tag = ARGV[3], ARGV[4], ARGV[5], ARGV[6], tonumber(ARGV[7]), ARGV[9]
+local dry = ARGV[8] == '1'
 local kept = {}
 for i = 10, #ARGV do kept[ARGV[i]] = true end
 
@@ -13,9 +14,11 @@ local revoked, more = 0, 0
 -- Reads past the spared ones, never past the limit: spared ids are few (the caller bounds them).
 local function of_kind(kind)
   local ids, most = {}, limit + #ARGV - 9
-  local found = redis.call('ZRANGE', tag .. 'o:' .. tenant .. ':' .. kind .. ':active:' .. owner, 0, most)
+  local from, to = places(owner, 0, LAST)
+  local found = redis.call('ZRANGEBYLEX', tag .. 'o:' .. tenant .. ':' .. kind .. ':active', from, to, 'LIMIT', 0, most + 1)
   if #found > most then more = 1 end
-  for _, id in ipairs(found) do
+  for _, place in ipairs(found) do
+    local id = string.match(place, '%w+$')
     if not kept[id] then ids[#ids + 1] = id end
   end
   return briefs(ids)
@@ -30,9 +33,12 @@ local function end_all(tokens)
       break
     end
     if token.remaining then revoked = revoked + 1 end
-    ended[#ended + 1] = token.remaining and ending(token, 'revoked', whole(now), reason) or lapse(token)
+    if not dry then
+      if token.remaining then ending(token, 'revoked', whole(now), reason) else lapse(token) end
+      ended[#ended + 1] = token
+    end
   end
-  if ARGV[8] ~= '1' then finish_all(ended) end
+  finish_all(ended)
 end
 
 for _, field in ipairs(redis.call('HKEYS', tag .. 'n:' .. tenant)) do

@@ -11,10 +11,10 @@ local marked, rescored, purged, evicted, wait = 0, 0, 0, 0, -1
 local lags = {}
 
 local function mark(tokens)
-  for _, token in ipairs(tokens) do
-    if now < token.deadline then evicted = evicted + 1 end
-    lags[#lags + 1] = math.max(0, now - token.deadline)
-    lapse(token)
+  for i = 1, #tokens do
+    local late = lapse(tokens[i])
+    if late < 0 then evicted = evicted + 1 end
+    lags[#lags + 1] = math.max(0, late)
   end
   finish_all(tokens)
   marked = marked + #tokens
@@ -34,7 +34,8 @@ end
 local function rescore(token, due)
   rescored = rescored + 1
   if token.remaining == -1 then return redis.call('ZREM', due, token.id) end
-  redis.call('ZADD', due, whole(token.deadline > now and token.deadline or now + token.remaining), token.id)
+  local deadline = tonumber(sub(token.record, IN_PLACE + 1, IN_PLACE + 13))
+  redis.call('ZADD', due, whole(deadline > now and deadline or now + token.remaining), token.id)
 end
 
 local function visit(due)
