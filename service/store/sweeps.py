@@ -32,9 +32,7 @@ class Sweeps:
 
     async def _one(self, partitions: Sequence[int], limit: int) -> Pass:
         dues = [keys.due(partition) for partition in partitions]
-        # The lane bounds each answer; whoever waits for it to connect anew stands behind others who do.
-        call = self._link.within(self._link.run_shared("sweep", dues, limit))
-        marked, rescored, purged, evicted, wait, *lags = await call
+        marked, rescored, purged, evicted, wait, *lags = await self._link.run_shared("sweep", dues, limit)
         return Pass(marked, rescored, purged, evicted, None if wait < 0 else wait, lags)
 
 
