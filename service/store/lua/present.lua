@@ -24,7 +24,7 @@ local POLICY = '^(%S+) (%S+) (%S+) (%S+) %S+ %S+ (%S+) (%S+)(.*)$' -- from there
 local MOST_USES = 9999999999 -- what ten digits hold; a busy caller's own token gets there in days
 local ANY = '*'
 local ACTIVE = byte('a') -- no final state begins so
-local PLACE, NOW = whole(IN_PLACE), whole(now)
+local PLACE = whole(IN_PLACE)
 
 -- What a record says behind its sequence, which many tokens have in common, and the life that it gives now.
 local policies = {}
@@ -33,8 +33,9 @@ local function taken_apart(line)
   local policy = {}
   policy.life, policy.ceiling, policy.most, policy.flags, policy.tenant, policy.type, policy.scopes = match(line, POLICY)
   policy.slides = policy.life ~= '-' and find(policy.flags, 's', 1, true) ~= nil
-  policy.moment = full_life(policy.life, policy.ceiling)
-  policy.deadline, policy.left = whole(policy.moment), policy.moment - now
+  -- With the moment they are reckoned from: the clock may go on while the script runs (see `remaining`).
+  local moment = full_life(policy.life, policy.ceiling)
+  policy.now, policy.deadline, policy.left = whole(now), whole(moment), moment - now
   policies[line] = policy
   return policy
 end
@@ -55,9 +56,9 @@ local function covers(policy, scopes)
 end
 
 -- Writes down so many uses of an active token, and a deadline, in place; gives its record as it is then.
-local function written(id, record_key, record, deadline, count)
+local function written(id, record_key, record, policy, deadline, count)
   local uses = math.min(sub(record, IN_PLACE + 29, IN_PLACE + CHANGING) + count, MOST_USES)
-  local fresh = deadline .. ' ' .. NOW .. string.format(' %010d', uses)
+  local fresh = deadline .. ' ' .. policy.now .. string.format(' %010d', uses)
   call('SETRANGE', record_key, PLACE, fresh)
   record = 'active ' .. fresh .. sub(record, IN_PLACE + CHANGING + 1)
   if ARGV[3] == '1' then event('used', id, record) end
@@ -77,7 +78,7 @@ local function spent(id, life_key, record_key, record, policy, left, count)
     deadline, left = policy.deadline, policy.left
     call('PEXPIREAT', life_key, deadline)
   end
-  record = written(id, record_key, record, deadline, granted)
+  record = written(id, record_key, record, policy, deadline, granted)
   if granted == most then
     local token = parse(id, record)
     finish(token, 'consumed', now, 'uses')
@@ -97,9 +98,10 @@ local function checked(verb, tenant, scopes, count, id, life_key, record_key, re
   if tenant ~= ANY and policy.tenant ~= tenant then return 'unknown', 0, '' end
   local allowed = covers(policy, scopes)
   -- What renews a life also says whether there is one; a deadline that is over may have been made longer by others.
-  if verb == 'use' and policy.slides and policy.most == '-' and allowed and sub(record, 8, 20) > NOW
+  if verb == 'use' and policy.slides and policy.most == '-' and allowed
+    and sub(record, IN_PLACE + 1, IN_PLACE + 13) > policy.now
     and call('PEXPIREAT', life_key, policy.deadline) == 1 then
-    return 'ok', policy.left, written(id, record_key, record, policy.deadline, count)
+    return 'ok', policy.left, written(id, record_key, record, policy, policy.deadline, count)
   end
   local left = remaining(id)
   if verb == 'look' then return 'ok', left or 0, record end
