@@ -12,7 +12,7 @@ from service.core.errors import Unavailable
 from service.core.store import Pass
 from service.core.watch import SILENT, Watch
 
-LIMIT = 150  # tokens a pass; one holds the store 2 to 3 ms (18 us a token), and a use waits for one at most
+LIMIT = 150  # tokens a pass; one holds the store 2 to 4 ms (15 to 24 us a token), and a use waits for one at most
 REST_MS = 10  # between passes without a backlog: at 1,000 expiries a second each then marks ten, not one
 AWAY_S = 0.5  # between tries while the store cannot answer
 
