@@ -214,6 +214,7 @@ async def test_a_request_keeps_the_id_that_it_came_with(shop: Caller) -> None:
 
 async def test_the_probes_and_the_metrics_answer_without_a_token(admin: Caller) -> None:
     nobody = admin.bearing(None)
+    await admin.peek((await admin.issue())["token"])
 
     live, ready, metrics = [await nobody.get(path) for path in ("/livez", "/readyz", "/metrics")]
 

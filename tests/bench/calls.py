@@ -47,6 +47,12 @@ def gateway_uses(tokens: list[str]) -> list[bytes]:
     return [request("GET", "/gateway/use", token) for token in tokens]
 
 
+def unseen(requests: list[bytes], times: int = 10) -> list[bytes]:
+    """Each so many times, and each time with an `X-Request-Id` of its own: none is known by its bytes."""
+    numbered = enumerate(requests * times)
+    return [request.replace(b"\r\n\r\n", b"\r\nX-Request-Id: bench-%d\r\n\r\n" % n, 1) for n, request in numbered]
+
+
 def batches(bearer: str, tokens: list[str]) -> list[bytes]:
     whole = zip(*[iter(tokens)] * BATCH, strict=True)
     return [request("POST", "/v1/tokens/batch", bearer, {"verb": "use", "tokens": some}) for some in whole]

@@ -12,6 +12,7 @@ from tests.servers import Service
 LIVE = 10_000  # tokens, or sessions, that the requests choose from
 BATCH_LANES = 4  # with 64 a batch of 1,000 would wait for 63 others, longer than a store may take to answer
 BATCH, USE, GATEWAY = "batch", "use", "gateway use"
+UNSEEN = "gateway use, unseen"  # of bytes that the service has not seen before
 BARE, NAIVE = ("bare GET", "bare POST"), "naive"
 
 
@@ -27,6 +28,7 @@ def ours(store: Store, service: Service, plain: Plain) -> Iterator[Contender]:
     yield Contender(USE, service, calls.posts("/v1/tokens/use", caller, tokens))
     yield Contender("peek", service, calls.posts("/v1/tokens/peek", caller, tokens))
     yield Contender(GATEWAY, service, calls.gateway_uses(tokens))
+    yield Contender(UNSEEN, service, calls.unseen(calls.gateway_uses(tokens)))
     yield Contender(BATCH, service, batches, BATCH_LANES)
 
 

@@ -31,7 +31,8 @@ def _preface(report: Report) -> str:
         f"{report.lanes} requests in flight, 10,000 tokens or sessions; each server one process;\n"
         f"medians of {turns} interleaved rounds of {report.seconds:g} s.\n"
         "x: ratio of requests/s, median (least..greatest) of the rounds; us: processor time a request;\n"
-        "commands: sent to the store a request, with the service's own sweeping."
+        "commands: sent to the store a request, with the service's own sweeping;\n"
+        "unseen: each request has an id of its own, so that none is known by its bytes."
     )
 
 
