@@ -72,13 +72,16 @@ class Tokens:
         return await counted_each(self.watch, verb, len(texts), self._many(verb, texts, by))
 
     async def _many(self, verb: str, texts: Sequence[str], by: str | None) -> list[Token | Exception]:
-        caller = await self._authorize(by, callers.REVOKE if verb == "revoke" else callers.USE)
         opened = [self.texts.try_open(text) for text in texts]
         ids = [one for one in opened if isinstance(one, str)]
-        if verb == "revoke":
-            found: Sequence[Token | Exception | None] = await self._revoke(ids, caller, "request") if ids else []
+        found: Sequence[Token | Exception | None] = []
+        if verb == "revoke" or not ids:
+            caller = await self._authorize(by, callers.REVOKE if verb == "revoke" else callers.USE)
+            found = await self._revoke(ids, caller, "request") if ids else []
         else:
-            found = await self.store.present_many(Ask(verb, None, caller.id, callers.USE), ids)
+            found = await self.store.present_many(Ask(verb, None, self._caller(by), callers.USE), ids)
+            if refusal := next((one for one in found if isinstance(one, CallerRefused)), None):
+                raise refusal
         answers = iter(found)
         return [(next(answers) or Unknown()) if isinstance(one, str) else one for one in opened]
 

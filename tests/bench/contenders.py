@@ -10,7 +10,7 @@ from tests.bench.servers import Plain, Store
 from tests.servers import Service
 
 LIVE = 10_000  # tokens, or sessions, that the requests choose from
-BATCH_LANES = 4  # with 64 a batch of 1,000 would wait for 63 others, longer than a store may take to answer
+BATCH_LANES = 8  # with 64 a batch of 1,000 would wait for 63 others, longer than a store may take to answer
 BATCH, USE, GATEWAY = "batch", "use", "gateway use"
 UNSEEN = "gateway use, unseen"  # of bytes that the service has not seen before
 BARE, NAIVE = ("bare GET", "bare POST"), "naive"

@@ -115,6 +115,7 @@ async def test_an_outage_is_a_verdict_about_none_but_is_counted(world: World, mo
         raise Unavailable("timeout")
 
     monkeypatch.setattr(world.store, "present", away)
+    monkeypatch.setattr(world.store, "present_many", away)
     with pytest.raises(Unavailable):
         await world.tokens.use(text)
     with pytest.raises(Unavailable):
