@@ -1,7 +1,9 @@
 """The store of tokens: one script a verb, one shared round trip for all that use and peek."""
 
+import asyncio
 from collections.abc import Awaitable, Iterable, Sequence
 from functools import partial
+from itertools import chain
 from typing import Any
 
 from service.core.errors import REFUSALS, BadInput, CallerRefused, Refusal, Unavailable, Unknown
@@ -16,6 +18,7 @@ from service.store.link import Link
 from service.store.questions import groups, question
 from service.store.sweeps import Sweeps
 
+PART = 128  # tokens of one call: their answers, 30 kB, are written in one piece
 STRIDE = 32  # tokens looked at together at least, so that passing over what a sweep has not marked yet is cheap
 
 
@@ -55,6 +58,12 @@ class RedisStore:
         self._desk.add(asking, Told(partial(_tell, ask, tell)))
 
     async def present_many(self, ask: Ask, subjects: Sequence[str]) -> list[Token | Exception]:
+        # In parts, all on their way at once: the answers of one are read while the store works on the next.  After the
+        # first 64 kB of those of 1,000 the store would turn to other calls, and their rest would wait for these: +40 %.
+        parts = [subjects[at : at + PART] for at in range(0, len(subjects), PART)]
+        return list(chain(*await asyncio.gather(*[self._present_part(ask, part) for part in parts])))
+
+    async def _present_part(self, ask: Ask, subjects: Sequence[str]) -> list[Token | Exception]:
         answers = await self._desk.ask_all(ask, subjects)
         return [_outcome(ask, subject, answer) for subject, answer in zip(subjects, answers, strict=True)]
 
