@@ -1,11 +1,14 @@
-"""How an `Ask` is put to `present.lua`: as what is asked, and of whom; what is asked of many is said once."""
+"""How an `Ask` is put to `present.lua`, what is asked of many once; and what the answers say."""
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from itertools import groupby
+from typing import Any
 
+from service.core.errors import REFUSALS, CallerRefused, Refusal
 from service.core.store import Ask
-from service.store import keys
-from service.store.batch import Question
+from service.core.token import Token
+from service.store import keys, record
+from service.store.batch import Answer, Question
 
 
 def question(ask: Ask) -> Question:
@@ -40,3 +43,38 @@ def groups(questions: list[tuple[Question, int]]) -> Iterator[str]:
 
 def _head(question: tuple[Question, int]) -> str:
     return question[0][0]
+
+
+async def answers_of(call: Awaitable[list[Any]]) -> list[Answer]:
+    return triples(await call)
+
+
+def triples(flat: list[Any]) -> list[Answer]:
+    return [(word.decode(), left, found) for word, left, found in zip(flat[::3], flat[1::3], flat[2::3], strict=True)]
+
+
+def outcome(ask: Ask, subject: str | None, answer: Answer) -> Token | Exception:
+    word, remaining, found = answer
+    if word == "ok":
+        return record.decode(subject or ask.caller or "", found, remaining)
+    if word.startswith("caller "):
+        return CallerRefused(refusal(ask.caller or "", word.removeprefix("caller "), found, ask.grant or ""))
+    return refusal(subject or "", word, found, " ".join(ask.scopes))
+
+
+def token_of(id_: str, word: bytes, remaining: int, found: bytes) -> Token:
+    if word != b"ok":
+        raise refusal(id_, word.decode(), found)
+    return record.decode(id_, found, remaining)
+
+
+def refusal(id_: str, word: str, found: bytes, needed: str = "") -> Refusal:
+    """The refusal of a word, with what may be told about the token.  An unknown one has nothing to tell."""
+    kind = REFUSALS[word]
+    if not found:
+        return kind()
+    if word == "forbidden":
+        return kind(id=id_, needed=needed)
+    token = record.decode(id_, found, 0)
+    moment = "expired_at_ms" if word == "expired" else "ended_at_ms"
+    return kind(id=id_, **{moment: token.ended_at_ms})

@@ -6,7 +6,7 @@ from functools import partial
 from itertools import chain
 from typing import Any
 
-from service.core.errors import REFUSALS, BadInput, CallerRefused, Refusal, Unavailable, Unknown
+from service.core.errors import BadInput, Unavailable, Unknown
 from service.core.store import Ask, Asking, Filter, Pass, Stats, Tell
 from service.core.text import dashed, partition_of
 from service.core.token import PARTITIONS, STATES, Draft, Token, Words, place_of
@@ -15,7 +15,7 @@ from service.store import keys, record
 from service.store.batch import Answer, Question, Told
 from service.store.desk import Desk
 from service.store.link import Link
-from service.store.questions import groups, question
+from service.store.questions import answers_of, groups, outcome, question, refusal, token_of, triples
 from service.store.sweeps import Sweeps
 
 PART = 128  # tokens of one call: their answers, 30 kB, are written in one piece
@@ -40,14 +40,14 @@ class RedisStore:
         else:
             about(ask.verb, ask.subject, ask.caller)
         try:
-            outcome = _outcome(ask, ask.subject, await self._desk.ask(ask))
+            found = outcome(ask, ask.subject, await self._desk.ask(ask))
         except Unavailable as error:
             failed(error)
             raise
-        if isinstance(outcome, Exception):
-            failed(outcome)
-            raise outcome
-        return outcome
+        if isinstance(found, Exception):
+            failed(found)
+            raise found
+        return found
 
     def question(self, ask: Ask) -> Question:
         return question(ask)
@@ -65,7 +65,7 @@ class RedisStore:
 
     async def _present_part(self, ask: Ask, subjects: Sequence[str]) -> list[Token | Exception]:
         answers = await self._desk.ask_all(ask, subjects)
-        return [_outcome(ask, subject, answer) for subject, answer in zip(subjects, answers, strict=True)]
+        return [outcome(ask, subject, answer) for subject, answer in zip(subjects, answers, strict=True)]
 
     async def issue(self, id_: str, draft: Draft, words: Words) -> Token:
         word, remaining, found = await self._run_for(
@@ -80,7 +80,7 @@ class RedisStore:
         return record.decode(id_, found, remaining)
 
     async def renew(self, id_: str, tenant: str) -> Token:
-        return _token(id_, *await self._run_for("renew", id_, tenant))
+        return token_of(id_, *await self._run_for("renew", id_, tenant))
 
     async def revoke(self, ids: Sequence[str], tenant: str, reason: str) -> list[Token | None]:
         about("revoke", ids[0] if len(ids) == 1 else None)
@@ -91,7 +91,7 @@ class RedisStore:
         found = {
             id_: record.decode(id_, found, 0) if word == "ok" else None
             for group, flat in zip(groups, flats, strict=True)
-            for id_, (word, _, found) in zip(group, _triples(flat), strict=True)
+            for id_, (word, _, found) in zip(group, triples(flat), strict=True)
         }
         return [found[id_] for id_ in ids]
 
@@ -111,7 +111,7 @@ class RedisStore:
             "rotate", old.id, old.tenant, overlap_ms, keys.short(new_id), record.body(words), sealed
         )
         if word != b"ok":
-            raise _refusal(old.id, word.decode(), found)
+            raise refusal(old.id, word.decode(), found)
         if not found:  # the successor ended and was purged while the old text still lived
             raise Unknown
         return record.decode(dashed(id_.decode()), found, remaining), kept.decode()
@@ -122,7 +122,7 @@ class RedisStore:
             record.number(seen.life_ms), record.scopes_word(seen.scopes), record.body(seen.words),
             record.number(life_ms), record.scopes_word(scopes), record.body(words),
         )  # fmt: skip
-        return None if word == b"changed" else _token(seen.id, word, remaining, found)
+        return None if word == b"changed" else token_of(seen.id, word, remaining, found)
 
     async def page(self, which: Filter, after: int, before: int, limit: int, *, descending: bool) -> list[Token]:
         page: list[Token] = []
@@ -204,7 +204,7 @@ class RedisStore:
 
     def _send(self, place: int, questions: list[tuple[Question, int]]) -> Awaitable[list[Answer]]:
         """One call for all.  The key only says where on a cluster; on one server the ids may be of any partition."""
-        return _answers(self._link.run_shared("present", keys.due(place), self._used, *groups(questions)))
+        return answers_of(self._link.run_shared("present", keys.due(place), self._used, *groups(questions)))
 
 
 def _sequences(after: int, before: int, partition: int) -> tuple[int, int]:
@@ -212,40 +212,5 @@ def _sequences(after: int, before: int, partition: int) -> tuple[int, int]:
     return (after - partition) // PARTITIONS + 1, (before - 1 - partition) // PARTITIONS
 
 
-async def _answers(call: Awaitable[list[Any]]) -> list[Answer]:
-    return _triples(await call)
-
-
-def _triples(flat: list[Any]) -> list[Answer]:
-    return [(word.decode(), left, found) for word, left, found in zip(flat[::3], flat[1::3], flat[2::3], strict=True)]
-
-
-def _outcome(ask: Ask, subject: str | None, answer: Answer) -> Token | Exception:
-    word, remaining, found = answer
-    if word == "ok":
-        return record.decode(subject or ask.caller or "", found, remaining)
-    if word.startswith("caller "):
-        return CallerRefused(_refusal(ask.caller or "", word.removeprefix("caller "), found, ask.grant or ""))
-    return _refusal(subject or "", word, found, " ".join(ask.scopes))
-
-
 def _tell(ask: Ask, tell: Tell, answer: Answer | Exception) -> None:
-    tell(answer if isinstance(answer, Exception) else _outcome(ask, ask.subject, answer))
-
-
-def _token(id_: str, word: bytes, remaining: int, found: bytes) -> Token:
-    if word != b"ok":
-        raise _refusal(id_, word.decode(), found)
-    return record.decode(id_, found, remaining)
-
-
-def _refusal(id_: str, word: str, found: bytes, needed: str = "") -> Refusal:
-    """The refusal of a word, with what may be told about the token.  An unknown one has nothing to tell."""
-    kind = REFUSALS[word]
-    if not found:
-        return kind()
-    if word == "forbidden":
-        return kind(id=id_, needed=needed)
-    token = record.decode(id_, found, 0)
-    moment = "expired_at_ms" if word == "expired" else "ended_at_ms"
-    return kind(id=id_, **{moment: token.ended_at_ms})
+    tell(answer if isinstance(answer, Exception) else outcome(ask, ask.subject, answer))
