@@ -5,6 +5,7 @@ import contextlib
 import http.client
 import inspect
 import os
+import random
 import shutil
 import signal
 import socket
@@ -32,10 +33,12 @@ def binaries() -> dict[str, str]:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Below those that the system gives to clients: one of these could be taken before a server listens there."""
+    while True:
+        port = random.SystemRandom().randrange(15_000, 32_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 async def wait_until(predicate: Callable[[], object], timeout_s: float = 5.0) -> None:
