@@ -12,7 +12,7 @@ from aiohttp.http import RawRequestMessage
 T = TypeVar("T")
 
 MOST = 16_384  # requests in each of two generations
-LONGEST = 1_024  # bytes of one; so a worker keeps 50 MB at most, 20 MB of the 200 bytes that a use has
+LONGEST = 1_024  # bytes of one; so a worker keeps 51 MB at most, and 23 MB of the 200 bytes that a use has
 HEAD_END = b"\r\n\r\n"
 
 
