@@ -2,11 +2,11 @@
 
 from html import escape
 
-from tests.bench.contenders import BATCH, GATEWAY, USE
+from tests.bench.contenders import BATCH, GATEWAY, UNSEEN, USE
 from tests.bench.measure import middle
 from tests.bench.report import Report
 
-OURS = {USE, GATEWAY, "peek"}
+OURS = {USE, GATEWAY, UNSEEN, "peek"}
 WIDTH, LEFT, RIGHT, TOP, STEP, BAR = 860, 190, 170, 84, 34, 20  # px
 FILL = {True: "#1f6feb", False: "#b6c2cf"}
 
