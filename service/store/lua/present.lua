@@ -13,17 +13,16 @@
 -- gives for each: word, remaining (-1: for ever), record.  word 'ok' may be followed by how many of the count
 --       succeeded; a caller's refusal begins with 'caller '.  Refused presentations change nothing.
 
--- Written for few instructions, 34,000 a use: half of what it costs the store is Lua's own.  So what tokens share is
+-- Written for few instructions, 38,000 a use: half of what it costs the store is Lua's own.  So what tokens share is
 -- taken apart once; what they do not is read at fixed places; long strings, each of which Lua hashes whole, are few;
 -- and the common case asks nothing that its writes answer.
 
-local sub, byte, find, match, call = string.sub, string.byte, string.find, string.match, redis.call
+local match, call = string.match, redis.call
 local WIDTH = 32 -- of an id
 local BEHIND = IN_PLACE + CHANGING + 2 -- where the sequence begins in an active record
 local POLICY = '^(%S+) (%S+) (%S+) (%S+) %S+ %S+ (%S+) (%S+)(.*)$' -- from there to the end of the first line
 local MOST_USES = 9999999999 -- what ten digits hold; a busy caller's own token gets there in days
 local ANY = '*'
-local ACTIVE = byte('a') -- no final state begins so
 local PLACE = whole(IN_PLACE)
 
 -- What a record says behind its sequence, which many tokens have in common, and the life that it gives now.
@@ -89,7 +88,7 @@ end
 
 local function checked(verb, tenant, scopes, count, id, life_key, record_key, record)
   if not record then return 'unknown', 0, '' end
-  if byte(record) ~= ACTIVE then
+  if byte(record) ~= A then
     local state = match(record, '^%a+')
     if tenant ~= ANY and policy_of(record, #state + CHANGING + 3).tenant ~= tenant then return 'unknown', 0, '' end
     return verb == 'look' and 'ok' or state, 0, record
