@@ -161,6 +161,13 @@ def shared() -> Iterator[Running]:
         leaks.check(both.redis())
 
 
+@pytest.fixture(scope="module")
+def apart() -> Iterator[Running]:
+    """A service of one file's own, to be broken."""
+    with running() as both:
+        yield both
+
+
 @pytest.fixture
 async def session() -> AsyncIterator[aiohttp.ClientSession]:
     async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as made:

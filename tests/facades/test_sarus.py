@@ -384,13 +384,6 @@ async def test_nonsense_is_answered_in_the_same_envelope(here: Here) -> None:
 # The service is at fault
 
 
-@pytest.fixture(scope="module")
-def apart() -> Iterator[Running]:
-    """A service of this file's own, to be broken."""
-    with running() as both:
-        yield both
-
-
 async def test_a_fault_is_500_in_the_same_envelope(apart: Running, session: aiohttp.ClientSession) -> None:
     here = Here(apart, session)
     sarus = Sarus(here, (await here.caller("shop", "tokens:issue"))["token"])

@@ -785,13 +785,6 @@ async def test_every_answer_can_be_found_in_the_log_by_its_correlation_id(app: A
     assert {reply.headers["X-Correlation-Id"] for reply in replies} == {"one"}
 
 
-@pytest.fixture(scope="module")
-def apart() -> Iterator[Running]:
-    """A service of this file's own, to be broken."""
-    with running() as both:
-        yield both
-
-
 async def test_an_outage_is_503_in_this_dialect(apart: Running, session: aiohttp.ClientSession) -> None:
     here = Here(apart, session)
     app = App(here, "shop", (await here.caller("shop", *GRANTS))["token"])
