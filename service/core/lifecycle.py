@@ -72,7 +72,7 @@ class Tokens:
         return await counted_each(self.watch, verb, len(texts), self._many(verb, texts, by))
 
     async def _many(self, verb: str, texts: Sequence[str], by: str | None) -> list[Token | Exception]:
-        opened = [self.texts.try_open(text) for text in texts]
+        opened = self.texts.open_each(texts)
         ids = [one for one in opened if isinstance(one, str)]
         found: Sequence[Token | Exception | None] = []
         if verb == "revoke" or not ids:

@@ -56,12 +56,12 @@ class Texts:
             raise Missing
         return self._opened(text)
 
-    def try_open(self, text: str) -> str | Refusal:
-        """The handle, or why there is none."""
+    def open_each(self, texts: Sequence[str]) -> list[str] | list[str | Refusal]:
+        """The handle of each, or why there is none."""
         try:
-            return self.open(text)
-        except (Missing, Malformed) as refusal:
-            return refusal
+            return list(map(self._opened, texts))  # nearly always: a third of what asking one by one takes
+        except Malformed:
+            return [self._try_open(text) for text in texts]
 
     def parts(self, text: str) -> tuple[str, str]:
         """The dressing and the secret of a text of ours.  Raises `BadInput` for other kinds: they cannot be rotated."""
@@ -72,6 +72,12 @@ class Texts:
     def also(self, opener: Opener) -> None:
         """Adds a kind of text whose form is not ours (a JWT): `opener` gives its handle or raises `Malformed`."""
         self._others.append(opener)
+
+    def _try_open(self, text: str) -> str | Refusal:
+        try:
+            return self.open(text)
+        except (Missing, Malformed) as refusal:
+            return refusal
 
     def _verify(self, text: str) -> str:
         for opener in self._others:

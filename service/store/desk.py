@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 
 from msgspec.structs import replace
@@ -12,9 +12,9 @@ from service.core.store import ANY_TENANT, Ask, Asking
 from service.store import keys, record
 from service.store.batch import Answer, Batch, Question, Told, shares
 from service.store.link import Link
-from service.store.questions import head_of, question
+from service.store.questions import group, groups, head_of, question
 
-Send = Callable[[int, list[tuple[Question, int]]], Awaitable[list[Answer]]]  # to where a partition lives
+Send = Callable[[int, Iterable[str]], Awaitable[list[Answer]]]  # groups of questions to where a partition lives
 
 
 class Desk:
@@ -22,7 +22,7 @@ class Desk:
         self._send, self._many = send, link.nodes.many
         self._told: set[asyncio.Future[Answer]] = set()  # whom nobody else holds
         places = range(partitions if self._many else 1)
-        self._batches = [Batch(partial(send, place), link.timeout_s, link.watch.batch) for place in places]
+        self._batches = [Batch(partial(self._put_all, place), link.timeout_s, link.watch.batch) for place in places]
 
     def ask(self, ask: Ask) -> Awaitable[Answer]:
         if not self._many:
@@ -45,9 +45,9 @@ class Desk:
         """The same of each of these: in one call of their own, on a cluster with all others."""
         if self._many:
             return list(await asyncio.gather(*[self.ask(replace(ask, subject=one)) for one in subjects]))
-        ids, head = [keys.short(one) for one in subjects], head_of(ask)
+        ids = list(map(keys.short, subjects))
         counts = Counter(ids)
-        answers = await self._send(0, [((head, id_), number) for id_, number in counts.items()])
+        answers = await self._send(0, group(head_of(ask), counts, counts.values()))
         if len(counts) == len(ids):
             return answers
         dealt = {id_: iter(shares(answer, counts[id_])) for id_, answer in zip(counts, answers, strict=True)}
@@ -75,6 +75,9 @@ class Desk:
             told.set_result(answer.result())
         elif isinstance(error, Exception):
             told.set_exception(error)
+
+    def _put_all(self, place: int, questions: list[tuple[Question, int]]) -> Awaitable[list[Answer]]:
+        return self._send(place, groups(questions))
 
     def _put(self, place: int | None, ask: Ask) -> Awaitable[Answer]:
         return self._batches[place or 0].ask(question(ask))

@@ -1,6 +1,6 @@
 """How an `Ask` is put to `present.lua`, what is asked of many once; and what the answers say."""
 
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Collection, Iterator
 from itertools import groupby
 from typing import Any
 
@@ -35,10 +35,12 @@ def groups(questions: list[tuple[Question, int]]) -> Iterator[str]:
     """
     for head, alike in groupby(questions, key=_head):
         some = list(alike)
-        yield head
-        yield "".join([id_ for (_, id_), _ in some])
-        counts = [count for _, count in some]
-        yield "" if sum(counts) == len(counts) else " ".join(map(str, counts))
+        yield from group(head, [id_ for (_, id_), _ in some], [count for _, count in some])
+
+
+def group(head: str, ids: Collection[str], counts: Collection[int]) -> tuple[str, str, str]:
+    """The same for what is asked of each of these so many times."""
+    return head, "".join(ids), "" if sum(counts) == len(counts) else " ".join(map(str, counts))
 
 
 def _head(question: tuple[Question, int]) -> str:
@@ -50,7 +52,7 @@ async def answers_of(call: Awaitable[list[Any]]) -> list[Answer]:
 
 
 def triples(flat: list[Any]) -> list[Answer]:
-    return [(word.decode(), left, found) for word, left, found in zip(flat[::3], flat[1::3], flat[2::3], strict=True)]
+    return list(zip(map(bytes.decode, flat[::3]), flat[1::3], flat[2::3], strict=True))
 
 
 def outcome(ask: Ask, subject: str | None, answer: Answer) -> Token | Exception:

@@ -15,7 +15,7 @@ from service.store import keys, record
 from service.store.batch import Answer, Question, Told
 from service.store.desk import Desk
 from service.store.link import Link
-from service.store.questions import answers_of, groups, outcome, question, refusal, token_of, triples
+from service.store.questions import answers_of, outcome, question, refusal, token_of, triples
 from service.store.sweeps import Sweeps
 
 PART = 128  # tokens of one call: their answers, 30 kB, are written in one piece
@@ -202,9 +202,9 @@ class RedisStore:
             return [self.partition(which.tenant, which.owner)]
         return range(self._partitions)
 
-    def _send(self, place: int, questions: list[tuple[Question, int]]) -> Awaitable[list[Answer]]:
+    def _send(self, place: int, groups: Iterable[str]) -> Awaitable[list[Answer]]:
         """One call for all.  The key only says where on a cluster; on one server the ids may be of any partition."""
-        return answers_of(self._link.run_shared("present", keys.due(place), self._used, *groups(questions)))
+        return answers_of(self._link.run_shared("present", keys.due(place), self._used, *groups))
 
 
 def _sequences(after: int, before: int, partition: int) -> tuple[int, int]:
