@@ -1,13 +1,15 @@
 """`/v1/tokens`: the verbs, by text and by handle."""
 
+from typing import Any
+
 import msgspec
 from aiohttp import web
-from msgspec import UNSET
+from msgspec import UNSET, Raw
 
 from service.api import views
 from service.api.asked import by_handle_only, caller_text, draft_of, filter_of, links, raw
 from service.api.problems import problem
-from service.api.views import View, view
+from service.api.views import View, form, view
 from service.core import callers, lists
 from service.core.errors import BadInput
 from service.core.lifecycle import Tokens
@@ -24,6 +26,11 @@ MANY_BYTES = 131_072  # 1,000 texts of 75 characters are 79 kB of JSON
 
 def created(issued: Issued) -> web.Response:
     return answer(view(issued.token, issued.text), 201, {"Location": f"/v1/tokens/{issued.token.id}"})
+
+
+def said(one: Token | Exception) -> View | dict[str, Any]:
+    """Of one in a batch."""
+    return view(one) if isinstance(one, Token) else problem(one).members()
 
 
 def short(tokens: Tokens, verb: str, takes: type[views.Use] | type[views.Subject]) -> Short:
@@ -75,8 +82,8 @@ def by_text(tokens: Tokens, replays: Replays) -> list[Route]:
 
     async def batch(request: web.Request) -> web.Response:
         asked = await read_json(request, views.Many, max(request.client_max_size, MANY_BYTES))
-        found = await tokens.many(asked.verb, asked.tokens, caller_text(request))
-        return answer(views.Results([view(one) if isinstance(one, Token) else problem(one).members() for one in found]))
+        found = await tokens.many(asked.verb, asked.tokens, caller_text(request), form)
+        return answer(views.Results([one if isinstance(one, Raw) else said(one) for one in found]))
 
     dead = (401, 410)
     return [

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
+from msgspec.structs import replace
 
 from service.core import rules
 from service.core.token import Token
@@ -80,6 +81,18 @@ def view(token: Token, text: str | None = None) -> View:
         token.ended_at_ms if final else UNSET, token.ended_by if final else UNSET,
         token.rotated_from or UNSET, token.rotated_to or UNSET, text or UNSET,
     )  # fmt: skip
+
+
+def form(token: Token) -> bytes | None:
+    """The JSON of the view of any active token like this one: see `service.core.store.Form`."""
+    if token.life_ms is None or token.max_uses is not None or token.ceiling_at_ms is not None:
+        return None
+    # JSON has neither of the two bytes; of a Raw msgspec writes what it is.
+    text, number = Raw(b"\0"), Raw(b"\1")
+    marked = replace(
+        view(token), id=Raw(b'"\0"'), remaining_ms=number, expires_at_ms=text, last_used_at_ms=text, uses=text
+    )
+    return msgspec.json.encode(marked).replace(b"%", b"%%").replace(b"\0", b"%b").replace(b"\1", b"%d")
 
 
 class Wire(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

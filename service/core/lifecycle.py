@@ -16,7 +16,7 @@ from service.core.callers import Caller, caller_of
 from service.core.errors import BadInput, CallerRefused, Conflict, Malformed, Refusal, Unknown
 from service.core.rules import Rules
 from service.core.seal import Sealer
-from service.core.store import ANY_TENANT, Ask, Asking, Store, Tell
+from service.core.store import ANY_TENANT, Ask, Asking, Form, Found, Store, Tell
 from service.core.text import Texts, new_handle, partition_in
 from service.core.token import Change, Draft, Issued, Token, Words, etag, given
 from service.core.watch import AUTHORIZE, SILENT, Watch, about, counted, counted_each, failed, told
@@ -65,25 +65,24 @@ class Tokens:
             raise Malformed
         self.store.present_soon(asking, partial(told, self.watch, asking.ask.verb, tell))
 
-    async def many(self, verb: str, texts: Sequence[str], by: str | None) -> Sequence[Token | Exception]:
+    async def many(self, verb: str, texts: Sequence[str], by: str | None, form: Form | None = None) -> Found:
         """use, peek or revoke of up to 1,000 texts in one round trip; a refusal stands in its token's place."""
         if len(texts) > MANY:
             raise BadInput("tokens", f"at most {MANY} in one call")
-        return await counted_each(self.watch, verb, len(texts), self._many(verb, texts, by))
+        return await counted_each(self.watch, verb, len(texts), self._many(verb, texts, by, form))
 
-    async def _many(self, verb: str, texts: Sequence[str], by: str | None) -> list[Token | Exception]:
+    async def _many(self, verb: str, texts: Sequence[str], by: str | None, form: Form | None) -> Found:
         opened = self.texts.open_each(texts)
         ids = [one for one in opened if isinstance(one, str)]
-        found: Sequence[Token | Exception | None] = []
         if verb == "revoke" or not ids:
             caller = await self._authorize(by, callers.REVOKE if verb == "revoke" else callers.USE)
             found = await self._revoke(ids, caller, "request") if ids else []
         else:
-            found = await self.store.present_many(Ask(verb, None, self._caller(by), callers.USE), ids)
-            if refusal := next((one for one in found if isinstance(one, CallerRefused)), None):
+            found = await self.store.present_many(Ask(verb, None, self._caller(by), callers.USE), ids, form)
+            for refusal in [one for one in found if isinstance(one, CallerRefused)]:
                 raise refusal
         answers = iter(found)
-        return [(next(answers) or Unknown()) if isinstance(one, str) else one for one in opened]
+        return [next(answers) if isinstance(one, str) else one for one in opened]
 
     async def issue(self, draft: Draft, *, dressing: str | None = None) -> Issued:
         """A new token.  The caller was authorized before: see `Caller.may_hand_out`.  Raises `BadInput`."""
@@ -239,8 +238,9 @@ class Tokens:
             raise Unknown
         return token
 
-    async def _revoke(self, ids: Sequence[str], caller: Caller, reason: str) -> Sequence[Token | None]:
-        return await self.store.revoke(ids, ANY_TENANT if caller.is_admin else caller.tenant, reason)
+    async def _revoke(self, ids: Sequence[str], caller: Caller, reason: str) -> Found:
+        found = await self.store.revoke(ids, ANY_TENANT if caller.is_admin else caller.tenant, reason)
+        return [one or Unknown() for one in found]
 
     def _caller(self, text: str | None) -> str:
         try:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import msgspec
+from msgspec import Raw
 
 from service.core.token import Draft, Token, Words
 
@@ -29,6 +30,11 @@ class Ask(msgspec.Struct, frozen=True, gc=False):
 
 
 Tell = Callable[[Token | Exception], None]
+
+# How a voice says that a token is active: text with places for its handle (%b), what remains of its life (%d), its
+# deadline, its last use and its uses (%b each).  None: a use changes more of what is said of this one.
+Form = Callable[[Token], bytes | None]
+Found = Sequence[Token | Raw | Exception]  # of many, each in its place; Raw: in a form
 
 
 class Asking(msgspec.Struct, frozen=True, gc=False):
@@ -91,8 +97,8 @@ class Store(Protocol):
     def present_soon(self, asking: Asking, tell: Tell) -> None:
         """The same without a task: whoever asks is told, once and never before this returns."""
 
-    async def present_many(self, ask: Ask, subjects: Sequence[str]) -> list[Token | Exception]:
-        """The same of each of these, in one round trip of their own."""
+    async def present_many(self, ask: Ask, subjects: Sequence[str], form: Form | None = None) -> Found:
+        """The same of each of these, in one round trip of their own.  Active ones in this form, where they have it."""
 
     async def issue(self, id_: str, draft: Draft, words: Words) -> Token:
         """Repeating it with one id answers the first one's token.  Raises `BadInput`."""

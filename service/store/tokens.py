@@ -7,13 +7,14 @@ from itertools import chain
 from typing import Any
 
 from service.core.errors import BadInput, Unavailable, Unknown
-from service.core.store import Ask, Asking, Filter, Pass, Stats, Tell
+from service.core.store import Ask, Asking, Filter, Form, Found, Pass, Stats, Tell
 from service.core.text import dashed, partition_of
 from service.core.token import PARTITIONS, STATES, Draft, Token, Words, place_of
 from service.core.watch import about, asked_by, failed
 from service.store import keys, record
 from service.store.batch import Answer, Question, Told
 from service.store.desk import Desk
+from service.store.forms import written
 from service.store.link import Link
 from service.store.questions import answers_of, outcome, question, refusal, token_of, triples
 from service.store.sweeps import Sweeps
@@ -57,15 +58,17 @@ class RedisStore:
         about(ask.verb, ask.subject, ask.caller)
         self._desk.add(asking, Told(partial(_tell, ask, tell)))
 
-    async def present_many(self, ask: Ask, subjects: Sequence[str]) -> list[Token | Exception]:
+    async def present_many(self, ask: Ask, subjects: Sequence[str], form: Form | None = None) -> Found:
         # In parts, all on their way at once: the answers of one are read while the store works on the next.  After the
         # first 64 kB of those of 1,000 the store would turn to other calls, and their rest would wait for these: +40 %.
         parts = [subjects[at : at + PART] for at in range(0, len(subjects), PART)]
-        return list(chain(*await asyncio.gather(*[self._present_part(ask, part) for part in parts])))
+        return list(chain(*await asyncio.gather(*[self._present_part(ask, part, form) for part in parts])))
 
-    async def _present_part(self, ask: Ask, subjects: Sequence[str]) -> list[Token | Exception]:
-        answers = await self._desk.ask_all(ask, subjects)
-        return [outcome(ask, subject, answer) for subject, answer in zip(subjects, answers, strict=True)]
+    async def _present_part(self, ask: Ask, subjects: Sequence[str], form: Form | None) -> Found:
+        answers = zip(subjects, await self._desk.ask_all(ask, subjects), strict=True)
+        if form is None:
+            return [outcome(ask, subject, answer) for subject, answer in answers]
+        return [written(form, subject, answer) or outcome(ask, subject, answer) for subject, answer in answers]
 
     async def issue(self, id_: str, draft: Draft, words: Words) -> Token:
         word, remaining, found = await self._run_for(

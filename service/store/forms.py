@@ -1,0 +1,38 @@
+"""Answers in a voice's own form: of the 1,000 tokens of a batch neither a `Token` nor a view is made (1.8 us each).
+
+What a voice says of a token is the same from use to use but for a few numbers, and those stand in the record as text.
+So the rest is made once of what no use changes, and remembered.  What is no success, or has no form, is made as always.
+"""
+
+from functools import lru_cache
+
+from msgspec import Raw
+from msgspec.structs import replace
+
+from service.core.store import Form
+from service.core.token import ACTIVE
+from service.store.batch import Answer
+from service.store.record import LONG, REMEMBERED, _fixed
+
+# Where the words of an active record stand: see `record.py`.
+LIVE = b"active "
+DEADLINE, LAST_USE, USES, FIXED = slice(7, 20), slice(21, 34), slice(35, 45), slice(46, None)
+NEVER = b"0000000000000"
+
+
+def written(form: Form, id_: str, answer: Answer) -> Raw | None:
+    """What the voice says of an active token, None where it has to look at the token itself."""
+    word, left, record = answer
+    if word != "ok" or left <= 0 or len(record) > LONG or not record.startswith(LIVE):
+        return None
+    life, text = _made(form, record[FIXED])
+    last_use = record[LAST_USE]
+    if text is None or left > life or last_use == NEVER:
+        return None
+    return Raw(text % (id_.encode(), left, record[DEADLINE], last_use, record[USES].lstrip(b"0") or b"0"))
+
+
+@lru_cache(REMEMBERED)
+def _made(form: Form, part: bytes) -> tuple[int, bytes | None]:
+    token = replace(_fixed(part), state=ACTIVE)
+    return token.life_ms or 0, form(token) if token.life_ms else None
