@@ -17,7 +17,7 @@ from service.store.record import LONG, REMEMBERED, _fixed
 # Where the words of an active record stand: see `record.py`.
 LIVE = b"active "
 DEADLINE, LAST_USE, USES, FIXED = slice(7, 20), slice(21, 34), slice(35, 45), slice(46, None)
-NEVER = b"0000000000000"
+THIRTEEN = b"1000000000000"  # digits, as moments have since 2001; `never` and earlier ones have zeros before them
 
 
 def written(form: Form, id_: str, answer: Answer) -> Raw | None:
@@ -26,10 +26,10 @@ def written(form: Form, id_: str, answer: Answer) -> Raw | None:
     if word != "ok" or left <= 0 or len(record) > LONG or not record.startswith(LIVE):
         return None
     life, text = _made(form, record[FIXED])
-    last_use = record[LAST_USE]
-    if text is None or left > life or last_use == NEVER:
+    deadline, last_use = record[DEADLINE], record[LAST_USE]
+    if text is None or left > life or deadline < THIRTEEN or last_use < THIRTEEN:
         return None
-    return Raw(text % (id_.encode(), left, record[DEADLINE], last_use, record[USES].lstrip(b"0") or b"0"))
+    return Raw(text % (id_.encode(), left, deadline, last_use, record[USES].lstrip(b"0") or b"0"))
 
 
 @lru_cache(REMEMBERED)
