@@ -71,9 +71,15 @@ def _notes(report: Report) -> list[str]:
     spent = {name: middle(samples, "server_us") for name, samples in report.rounds.items()}
     cost = [spent[USE] / spent[base] for base in (report.bare, NAIVE)]
     batch = sum(middle(report.rounds[BATCH], field) for field in ("server_us", "store_us")) / IN_A_BATCH
+    rates = [sample.rate * IN_A_BATCH for sample in report.rounds[BATCH]]
+    spread = f"{min(rates):,.0f}..{max(rates):,.0f}"
+    against = report.ratios[BATCH]["requests/s x bare"].mid * IN_A_BATCH  # the machine's speed is not in it
     cores = "" if report.cores_for_two else f", on {report.machine.cores} cores shared with the store and the generator"
     return [
-        f"- batches of {IN_A_BATCH:,} use {tokens_a_second(report):,.0f} tokens/s, at {batch:.1f} us of processor time",
+        (
+            f"- batches of {IN_A_BATCH:,} use {tokens_a_second(report):,.0f} tokens/s ({spread}), "
+            f"{against:.1f} for each request of bare, at {batch:.1f} us of processor time"
+        ),
         f"- two processes on one port: {report.two_to_one} x one{cores}",
         f"- processor time of a use: {cost[0]:.2f} x bare, {cost[1]:.2f} x naive; other load sways it less than rates",
         f"- one use at a time: p50 {quiet.p50_ms:.2f} ms, p99 {quiet.p99_ms:.2f} ms",

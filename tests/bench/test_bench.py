@@ -10,15 +10,22 @@ from tests.bench import bulk, calls
 from tests.bench.capacity import Costs, Need
 from tests.bench.load import Plan, attempt, quantile
 from tests.bench.measure import Sample, ratio
-from tests.bench.scale import asked
-from tests.bench.servers import ADMIN, Store, service
+from tests.bench.scale import asked, flat
+from tests.bench.scale.asked import Cost
+from tests.bench.scale.turns import middles
+from tests.bench.servers import ADMIN, Store, cpu_seconds, service
 from tests.servers import binaries
 
 LOCK = Path(__file__).parent / "rivals" / "package-lock.json"
+ADMINS = 1  # tokens that a service makes of its settings
 
 
 def sample(rate: float) -> Sample:
     return Sample(rate=rate, p50_ms=1, p99_ms=1, server_us=1, store_us=1, commands=1, generator=0.1)
+
+
+def records(store: Store) -> int:
+    return sum(1 for _ in store.client.scan_iter("tl:*:t:*", count=1_000))
 
 
 def test_tokens_issued_in_bulk_are_used_like_any_other() -> None:
@@ -50,6 +57,46 @@ def test_what_ended_is_told_by_the_events_with_its_lag() -> None:
         asked.wait_for_expired(server, 50)
 
         assert len([one["lag_ms"] for one in asked.expiries(server, place)]) == 50
+
+
+def test_a_size_is_held_against_the_first_of_the_same_turn() -> None:
+    slow, fast = ({10: Cost(us, us, 5), 1_000: Cost(us * 1.1, us, 5)} for us in (90.0, 50.0))
+    disturbed = {10: Cost(50, 50, 5), 1_000: Cost(250, 50, 5)}
+
+    found = middles({"use": [slow, disturbed, fast]}, [10, 1_000])
+
+    assert [found[size]["use"].times for size in found] == pytest.approx([1.0, 1.1])
+
+
+def test_a_verb_that_is_not_for_the_first_size_is_held_against_the_next() -> None:
+    turns = [{100: Cost(20, 9, 5), 1_000: Cost(30, 9, 5)}]
+
+    found = middles({"page": turns}, [1, 100, 1_000])
+
+    assert {size: costs["page"].times for size, costs in found.items() if costs} == {100: 1.0, 1_000: 1.5}
+
+
+def test_what_comes_and_goes_leaves_each_store_as_many_tokens_as_it_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flat, "TURNS", 2)
+    with Store(binaries()["valkey"]) as few, Store(binaries()["valkey"]) as more:
+        stores = {1_000: few, 1_100: more}
+        texts = {size: flat.known(store) for size, store in stores.items()}
+        flat.fill(more, 1_000, 1_100)
+
+        found = flat.measure(stores, texts)
+
+        assert [records(store) for store in stores.values()] == [1_000 + ADMINS, 1_100 + ADMINS]
+        assert all(set(costs) == set(flat.VERBS) for costs in found.values())
+
+
+def test_processor_time_is_told_finer_than_in_ticks() -> None:
+    with Store(binaries()["valkey"]) as store:
+        before = cpu_seconds(store)
+        store.client.ping()
+
+        spent = cpu_seconds(store) - before
+
+        assert 0 < spent < 0.005
 
 
 def test_the_lock_of_the_rivals_names_no_registry() -> None:

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 import msgspec
 
 from tests.bench.calls import request
-from tests.bench.load import Plan, send
+from tests.bench.load import Plan, send, send_from_here
 from tests.bench.servers import ADMIN, Store, cpu_seconds
 from tests.servers import Service
 
@@ -20,20 +20,27 @@ class Cost(msgspec.Struct):
     server_us: float  # and of the service
     commands: float  # that the store ran, those of scripts too
 
-    def __lt__(self, other: "Cost") -> bool:
-        return self.store_us < other.store_us
+
+class Round(msgspec.Struct, frozen=True):
+    """What is asked in one go."""
+
+    requests: list[bytes]
+    things: int  # that it is for
+    status: int = 200
 
 
-def cost(store: Store, service: Service, requests: list[bytes], things: int, status: int = 200) -> Cost:
+def cost(store: Store, service: Service, round_: Round) -> Cost:
     """One request after the other, so that no two share a call.  Raises SystemExit when one is refused."""
-    before = _meters(store, service)
-    send(Plan(service.port, requests, lanes=1, once=True, status=status))
-    spent = [(now - was) / things for now, was in zip(_meters(store, service), before, strict=True)]
-    return Cost(spent[0] * 1e6, spent[1] * 1e6, spent[2])
+    ran, before = store.ran(), _spent(store, service)  # the questions of the bench itself are before and after
+    send_from_here(Plan(service.port, round_.requests, lanes=1, once=True, status=round_.status))
+    after = _spent(store, service)
+    store_s, server_s = (now - was for now, was in zip(after, before, strict=True))
+    commands = store.ran() - ran
+    return Cost(store_s / round_.things * 1e6, server_s / round_.things * 1e6, commands / round_.things)
 
 
-def _meters(store: Store, service: Service) -> tuple[float, float, int]:
-    return store.cpu_seconds(), cpu_seconds(service), store.ran()
+def _spent(store: Store, service: Service) -> tuple[float, float]:
+    return cpu_seconds(store), cpu_seconds(service)
 
 
 def get(path: str, **query: object) -> bytes:
@@ -42,6 +49,10 @@ def get(path: str, **query: object) -> bytes:
 
 def answered(service: Service, asked: bytes) -> Any:
     return msgspec.json.decode(send(Plan(service.port, [asked], lanes=1, once=True)).bodies[0])
+
+
+def new(owner: str, life_ms: int) -> bytes:
+    return request("POST", "/v1/tokens", ADMIN, {"owner": owner, "tenant": "default", "life_ms": life_ms})
 
 
 def revoke_owner(owner: str) -> bytes:

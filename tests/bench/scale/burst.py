@@ -12,10 +12,10 @@ from tests.bench.servers import Store, service
 from tests.servers import Service
 
 TRIAL = 2_000  # tokens issued to see how long the others will take
-BEFORE_S, AFTER_S = 4.0, 4.0  # of load before the moment, and after it
+BEFORE_S, AFTER_S = 4.0, 8.0  # of load before the moment, and after it; marking takes about half of that
 CHOICE = 2_000  # tokens that the load chooses from
 DAY_MS = 86_400_000
-RAMP_MS = 500.0  # at the beginning of the load, and right before the moment, which count for nothing
+RAMP_MS = 500.0  # at the beginning of the load, and around the marking, which count for nothing
 
 
 class Burst(msgspec.Struct):
@@ -23,9 +23,9 @@ class Burst(msgspec.Struct):
     due: int
     marked_s: float  # from their moment until the last was marked, by the store's clock
     lag_p99_ms: float
-    before: float  # uses a second
+    calm: float  # uses a second before and after: of either alone the machine may have changed its speed since
     kept: float  # share of them while tokens were being marked
-    p99_before_ms: float
+    p99_calm_ms: float
     p99_ms: float  # while they were
 
 
@@ -61,18 +61,34 @@ def _load_around(server: Service, uses: list[bytes], moment: int) -> Outcome:
 
 
 def _judged(live: int, due: int, moment: int, lags: list[float], outcome: Outcome) -> Burst:
-    at = moment - outcome.began_ms
-    until = at + max(lags)
-    calm = [took for end, took in outcome.moments if RAMP_MS < end < at - RAMP_MS]
-    meanwhile = [took for end, took in outcome.moments if at <= end < until]
-    before = len(calm) / (at - 2 * RAMP_MS) * 1000
+    end, at = outcome.seconds * 1000, moment - outcome.began_ms
+    until = min(at + max(lags), end)
+    calm = _Stretch().take(outcome, RAMP_MS, at - RAMP_MS).take(outcome, until + RAMP_MS, end)
+    meanwhile = _Stretch().take(outcome, at, until)
     return Burst(
         live=live,
         due=due,
         marked_s=max(lags) / 1000,
         lag_p99_ms=quantile(lags, 0.99),
-        before=before,
-        kept=len(meanwhile) / (min(until, outcome.seconds * 1000) - at) * 1000 / before,
-        p99_before_ms=quantile(calm, 0.99),
-        p99_ms=quantile(meanwhile, 0.99),
+        calm=calm.rate,
+        kept=meanwhile.rate / calm.rate,
+        p99_calm_ms=quantile(calm.latencies, 0.99),
+        p99_ms=quantile(meanwhile.latencies, 0.99),
     )
+
+
+class _Stretch:
+    """Of the load; one that lasted no longer than until `since` adds nothing."""
+
+    def __init__(self) -> None:
+        self.ms = 0.0
+        self.latencies: list[float] = []  # ms
+
+    def take(self, outcome: Outcome, since: float, until: float) -> "_Stretch":
+        self.ms += max(0.0, until - since)
+        self.latencies += [took for end, took in outcome.moments if since <= end < until]
+        return self
+
+    @property
+    def rate(self) -> float:
+        return len(self.latencies) / self.ms * 1000

@@ -18,8 +18,8 @@ class Idle(msgspec.Struct):
 def measure(store: Store, seconds: float) -> Idle:
     with service(store) as server:
         time.sleep(SETTLE_S)
-        before = cpu_seconds(server), store.cpu_seconds()
+        before = cpu_seconds(server), cpu_seconds(store)
         time.sleep(seconds)
-        after = cpu_seconds(server), store.cpu_seconds()
+        after = cpu_seconds(server), cpu_seconds(store)
     mine, beside = ((now - was) / seconds for now, was in zip(after, before, strict=True))
     return Idle(seconds, mine, beside)

@@ -1,6 +1,7 @@
 """The scenarios one after the other, and what they make of the goals."""
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 
 import msgspec
 
@@ -9,11 +10,11 @@ from tests.bench.goals import Goal, at_least, at_most
 from tests.bench.report import Machine, machine
 from tests.bench.scale import burst, flat, idle, lag, owners, start, sweeping
 from tests.bench.scale.burst import Burst
-from tests.bench.scale.flat import Costs
 from tests.bench.scale.idle import Idle
 from tests.bench.scale.lag import Lag
 from tests.bench.scale.sweeping import Sweeping
-from tests.bench.servers import Store
+from tests.bench.scale.turns import Costs
+from tests.bench.servers import Store, cpu_seconds
 from tests.servers import binaries
 
 FEW = 1_000  # tokens that everything is compared with
@@ -50,7 +51,7 @@ def measured(live: int, due: int, *, quick: bool) -> Scale:
         bursts = [burst.measure(store, FEW, due)]
         lags = [lag.measure(store, FEW, A_SECOND, seconds)]
     with Store(binary) as store:
-        levels, issued, weight = _levels(store, live)
+        levels, issued, weight = _levels(store, binary, live)
         sizes = (1, 100, 10_000, 100_000)[: 3 if quick else 4]
         say(f"owners of 1 to {sizes[-1]:,}")
         by_owner = owners.measure(store, sizes)
@@ -66,30 +67,40 @@ def measured(live: int, due: int, *, quick: bool) -> Scale:
     return found
 
 
-def _levels(store: Store, live: int) -> tuple[dict[int, Costs], float, float]:
-    """What each verb costs at each power of ten; tokens issued a second, and bytes a token, on the last stretch."""
-    levels: dict[int, Costs] = {}
-    held, size, issued, weight = 0, FEW, 0.0, 0.0
-    while size <= live:
-        before, spent = store.used_bytes() - store.stream_bytes(), store.cpu_seconds()
-        flat.fill(store, held, size)
-        issued = (size - held) / (store.cpu_seconds() - spent)
-        weight = (store.used_bytes() - store.stream_bytes() - before) / (size - held)
-        say(f"{size:,} tokens: what each verb costs")
-        levels[size] = flat.measure(store)
-        held, size = size, size * 10
-    return levels, issued, weight
+def _levels(store: Store, binary: str, live: int) -> tuple[dict[int, Costs], float, float]:
+    """What each verb costs at each power of ten, the last in this store; tokens issued a second, and bytes a token,
+    on the last stretch of it."""
+    with ExitStack() as stack:
+        smaller = {FEW * 10**n: stack.enter_context(Store(binary)) for n in range(_tens(live))}
+        stores = smaller | {live: store}
+        texts = {size: flat.known(one) for size, one in stores.items()}
+        for size, one in smaller.items():
+            flat.fill(one, flat.KNOWN, size)
+        issued, weight = _filled(store, live)
+        say(f"{', '.join(f'{size:,}' for size in stores)} tokens: what each verb costs")
+        return flat.measure(stores, texts), issued, weight
+
+
+def _tens(live: int) -> int:
+    """By how many powers of ten it is more than few."""
+    return len(str(live // FEW)) - 1
+
+
+def _filled(store: Store, live: int) -> tuple[float, float]:
+    flat.fill(store, flat.KNOWN, live // 10)
+    before, spent = store.used_bytes() - store.stream_bytes(), cpu_seconds(store)
+    flat.fill(store, live // 10, live)
+    count = live - live // 10
+    issued = count / (cpu_seconds(store) - spent)
+    return issued, (store.used_bytes() - store.stream_bytes() - before) / count
 
 
 def worst(by_size: Mapping[int, Costs]) -> dict[str, tuple[float, float]]:
     """Of each verb the dearest size against the least size that it was measured at: in processor time, in commands."""
     found: dict[str, tuple[float, float]] = {}
     for verb in dict.fromkeys(verb for costs in by_size.values() for verb in costs):
-        first, *rest = [costs[verb] for costs in by_size.values() if verb in costs]
-        found[verb] = (
-            max(cost.store_us / first.store_us for cost in rest),
-            max(cost.commands / first.commands for cost in rest),
-        )
+        _, *rest = [costs[verb] for costs in by_size.values() if verb in costs]
+        found[verb] = max(cost.times for cost in rest), max(cost.times_commands for cost in rest)
     return found
 
 

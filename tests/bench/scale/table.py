@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 
 from tests.bench.scale.burst import Burst
-from tests.bench.scale.flat import Costs
 from tests.bench.scale.lag import Lag
 from tests.bench.scale.run import Scale, worst
+from tests.bench.scale.turns import Costs
 from tests.bench.table import aligned
 
 
@@ -14,7 +14,7 @@ def text(found: Scale) -> str:
         [f"{found.machine}; store: {found.store}, nothing written to disk; one service process."],
         aligned([_BURST, *map(_burst, found.bursts)]),
         aligned([_LAG, *map(_lag, found.lags)]),
-        ["Processor time of the store (us) and commands that it ran, by tokens in the store:"],
+        ["Processor time of the store (us) and commands that it ran, by tokens in the store, medians of all turns:"],
         aligned(_costs(found.levels)),
         ["The same, by tokens of one owner:"],
         aligned(_costs(found.owners)),
@@ -24,13 +24,13 @@ def text(found: Scale) -> str:
     return "\n\n".join("\n".join(lines) for lines in parts)
 
 
-_BURST = ["due at one moment", "live beside", "all marked, s", "lag p99, ms", "use/s before", "kept", "p99 ms before",
+_BURST = ["due at one moment", "live beside", "all marked, s", "lag p99, ms", "use/s calm", "kept", "p99 ms calm",
           "p99 ms while"]  # fmt: skip
 _LAG = ["expiries a second", "live beside", "for s", "lag p50, ms", "p99", "most"]
 
 
 def _burst(one: Burst) -> list[str]:
-    rates = [f"{one.before:,.0f}", f"{one.kept:.0%}", f"{one.p99_before_ms:.1f}", f"{one.p99_ms:.1f}"]
+    rates = [f"{one.calm:,.0f}", f"{one.kept:.0%}", f"{one.p99_calm_ms:.1f}", f"{one.p99_ms:.1f}"]
     return [f"{one.due:,}", f"{one.live:,}", f"{one.marked_s:.2f}", f"{one.lag_p99_ms:,.0f}", *rates]
 
 
