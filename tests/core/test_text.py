@@ -1,9 +1,11 @@
 """Texts: what was signed here opens, in any dressing; the least change to it does not."""
 
+import hashlib
 import string
 import uuid
 
 import pytest
+from itsdangerous import Signer
 
 from service.core.errors import BadInput, Malformed, Missing
 from service.core.text import BODY, SIGNATURE, Texts, dashed, handle, new_handle, partition_of, stand_in
@@ -35,6 +37,17 @@ def test_a_text_opens_to_the_handle_that_it_was_made_with(texts: Texts) -> None:
     assert uuid.UUID(made).variant == uuid.RFC_4122
     assert made.startswith("07")
     assert len(text) == len("tl_") + BODY + 1 + SIGNATURE
+
+
+def test_a_text_is_signed_as_itsdangerous_signs(texts: Texts) -> None:
+    """Those that were issued before the keys were derived by ourselves open still."""
+    signer = Signer(KEYS[0], salt=b"tokenlife.token", key_derivation="hmac", digest_method=hashlib.sha256)
+    text, made = texts.mint(7)
+
+    body, _, signature = text.removeprefix("tl_").partition(".")
+
+    assert signer.sign(body).decode() == f"{body}.{signature}"
+    assert Texts(["another", *KEYS]).open(text) == made
 
 
 @pytest.mark.parametrize("place", range(BODY + 1 + SIGNATURE))
