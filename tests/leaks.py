@@ -1,7 +1,7 @@
 """What must hold in a store at any moment; looked at after each test, by a reader of its own.
 
-No key of a token is left without a TTL or a place in `due` (but a life of null), a life ends when its record says,
-the lists hold what the records say, and the kept counts are what a full scan counts.
+No key of a token is left without a TTL or a place in `due` or `gone` (but a life of null), a life ends when its record
+says, the lists hold what the records say, and the kept counts are what a full scan counts.
 """
 
 from collections import Counter
@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 import redis
 
 CHUNK = 500  # keys a round trip
+MOMENT, ID = 13, 32  # digits
 NEVER, GONE = -1, -2  # what PEXPIRETIME says
-KINDS = {"l", "t", "due", "i", "o", "ev", "n", "a", "k", "p"}
-STATES = {"active", "expired", "revoked", "consumed"}
+KINDS = {"l", "t", "due", "gone", "i", "o", "ev", "n", "a", "k", "p"}
+STATES = {"a": "active", "e": "expired", "r": "revoked", "c": "consumed"}
 
 
 class Row(NamedTuple):
@@ -31,10 +32,12 @@ class Row(NamedTuple):
 
 
 def row(record: bytes) -> Row:
-    head, owner, *_ = record.decode().split("\n")
+    head, owner, sequence, *_, last = record.decode().split("\n")
     word = head.split(" ")
-    deadline, uses, sequence = int(word[1]), int(word[3]), int(word[4])
-    return Row(word[0], deadline, uses, sequence, deadline == 0, word[10], word[11], word[12], owner)
+    deadline, uses = int(word[1]), int(word[3])
+    state = STATES.get(word[0], word[0])
+    ended_by = last.split(" ")[2] if last.startswith("= ") else "life" if state == "expired" else "-"
+    return Row(state, deadline, uses, int(sequence), deadline == 0, ended_by, word[8], word[9], owner)
 
 
 class Scan:
@@ -47,6 +50,7 @@ class Scan:
         self.records = {self.place(name): row(value) for name, value in self._ask("t", "GET") if value}
         self.ends = {self.place(name): end for name, end in self._ask("l", "PEXPIRETIME") if end != GONE}
         self.due = {name[:8] + id_: score for name in self._of("due") for id_, score in self.scores(name)}
+        self.gone = Counter(name[:8] + id_ for name in self._of("gone") for id_ in self._ended(name))
 
     @staticmethod
     def place(name: str) -> str:
@@ -73,6 +77,11 @@ class Scan:
     def scores(self, name: str) -> list[tuple[str, int]]:
         return [(id_.decode(), int(score)) for id_, score in self.store.zrange(name, 0, -1, withscores=True)]
 
+    def _ended(self, name: str) -> list[str]:
+        """The ids of entries that are a moment and then ids."""
+        ends = [end.decode() for end in self.store.lrange(name, 0, -1)]
+        return [end[at : at + ID] for end in ends for at in range(MOMENT, len(end), ID)]
+
     def lists(self) -> dict[str, list[tuple[str, int]]]:
         return {name: self.scores(name) for name in (*self._of("i"), *self._of("o"))}
 
@@ -91,6 +100,7 @@ def dump(store: "redis.Redis") -> dict[str, tuple[object, int]]:
         b"string": store.get,
         b"hash": store.hgetall,
         b"zset": lambda name: store.zrange(name, 0, -1, withscores=True),
+        b"list": lambda name: store.lrange(name, 0, -1),
         b"stream": store.xrange,
     }
     plain: Any = store
@@ -113,20 +123,20 @@ def _strangers(scan: Scan) -> Iterator[str]:
             yield f"a key that the glossary does not know: {name}"
         if scan.kind(name) in {"k", "p"} and scan.store.pttl(name) == NEVER:
             yield f"without a TTL: {name}"
-    for place in (scan.ends.keys() | scan.due.keys()) - scan.records.keys():
-        yield f"a life or a place in due without a record: {place}"
+    for place in (scan.ends.keys() | scan.due.keys() | scan.gone.keys()) - scan.records.keys():
+        yield f"a life or a place in due or gone without a record: {place}"
 
 
 def _lives(scan: Scan) -> Iterator[str]:
     for place, token in scan.records.items():
-        end, due = scan.ends.get(place), scan.due.get(place)
-        if token.state not in STATES:
+        end, due, gone = scan.ends.get(place), scan.due.get(place), scan.gone[place]
+        if token.state not in STATES.values():
             yield f"{place}: no such state: {token}"
         elif token.state != "active":
-            if end is not None:
-                yield f"{place}: final, and still has a life: {token}"
-            if due is None:
-                yield f"{place}: final, and will never be purged: {token}"
+            if (end, due, gone) != (None, None, 1):
+                yield f"{place}: final, but a life to {end}, due at {due}, to be forgotten {gone} times: {token}"
+        elif gone:
+            yield f"{place}: to be forgotten, and active: {token}"
         elif token.eternal:
             if end not in (NEVER, None):
                 yield f"{place}: for ever, and has a TTL: {token}"

@@ -27,15 +27,28 @@ ADMIN = "the-admin-token-of-the-settings"
 SHORTEN = """
 local time, tag, id = redis.call('TIME'), KEYS[1], ARGV[1]
 local ends = string.format('%013.0f', time[1] * 1000 + math.floor(time[2] / 1000) + ARGV[2])
-if redis.call('GETRANGE', tag .. 't:' .. id, 0, 6) ~= 'active ' then return 0 end
-redis.call('SETRANGE', tag .. 't:' .. id, 7, ends)
+if redis.call('GETRANGE', tag .. 't:' .. id, 0, 1) ~= 'a ' then return 0 end
+redis.call('SETRANGE', tag .. 't:' .. id, 2, ends)
 if ARGV[3] == 'ceiling' then
   local record = redis.call('GET', tag .. 't:' .. id)
-  redis.call('SET', tag .. 't:' .. id, (string.gsub(record, '^(%a+ %d+ %d+ %d+ %d+ %S+) %S+', '%1 ' .. ends)))
+  redis.call('SET', tag .. 't:' .. id, (string.gsub(record, '^(%a %d+ %d+ %d+ %S+) %S+', '%1 ' .. ends)))
 end
 redis.call('PEXPIREAT', tag .. 'l:' .. id, ends)
 redis.call('ZADD', tag .. 'due', ends, id)
 return tonumber(ends)
+"""
+
+# Puts a final token before all that are to be forgotten, as if its retention were over.
+FORGET = """
+local gone, id = KEYS[1] .. 'gone', ARGV[1]
+for _, ended in ipairs(redis.call('LRANGE', gone, 0, -1)) do
+  local others, found = string.gsub(ended, id, '')
+  if found > 0 then
+    if #others > 13 then redis.call('LINSERT', gone, 'BEFORE', ended, others) end
+    redis.call('LREM', gone, 1, ended)
+    redis.call('LPUSH', gone, '0000000000000' .. id)
+  end
+end
 """
 
 Which = Token | Issued | str  # or its handle
@@ -105,7 +118,8 @@ class World:
 
     async def pass_retention(self, token: Which) -> None:
         """A day later: what was kept of a final token is due to be purged."""
-        await self.make_due(token)
+        script: Any = self.redis.eval(FORGET, 1, _tag(token), _short(token))
+        await script
 
     async def lose_life(self, token: Which) -> None:
         """What eviction does."""

@@ -23,7 +23,7 @@ from service.store.nodes import Nodes
 BLOCK_MS = 1_000  # the longest wait of the reader before it looks whether anybody still follows
 POLL_S = 0.05  # between two looks on a cluster, where no call can wait for the streams of more than one partition
 PAUSE_S = 0.5  # between tries while the store is away
-NOBODY = record.decode("", b"revoked 0000000000000 0000000000000 0000000000 0 - - - - - - - -\n\n{}", 0)
+NOBODY = record.decode("", b"r 0000000000000 0000000000000 0000000000 - - - - - -\n\n0000000000000000\n{}", 0)
 
 log = logging.getLogger("service.store")
 
@@ -175,7 +175,7 @@ def _event(partition: int, entry: tuple[bytes, dict[bytes, bytes]]) -> Event:
     position, fields = _position(entry[0]), entry[1]
     try:
         kind = fields[b"kind"].decode()
-        token = record.decode_at(dashed(fields[b"id"].decode()), fields[b"record"], position[0])
+        token = record.decode_event(kind, dashed(fields[b"id"].decode()), fields[b"record"], position[0])
     except Exception as error:  # a hand, or a program of another kind, may have written anything
         where = {"stream": keys.events(partition), "entry": entry[0].decode(), "error": type(error).__name__}
         log.error("an event cannot be read", extra=where)

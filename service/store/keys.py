@@ -5,7 +5,8 @@ dashes; its first two digits are the partition, so an id alone says where its ke
 
 tl:{07}:l:<id>                       string  THE LIFE: exists = active, its TTL is the remaining life
 tl:{07}:t:<id>                       string  the record (`record.py`); outlives the life by the retention
-tl:{07}:due                          zset    id -> ms of the next thing that may happen to it (expiry, then purge)
+tl:{07}:due                          zset    id of an active token -> ms at which its life may end, never later
+tl:{07}:gone                         list    `<ms><id><id>...`: when these ended; their records go after the retention
 tl:{07}:i:<tenant>:<type>:<state>    zset    id -> sequence: what a tenant's lists are made from
 tl:{07}:o:<tenant>:<type>:<state>    zset    the same by owner: `<owner>`, sequence and id on a line each; no scores
 tl:{07}:ev                           stream  one entry a transition: kind, id, record; trimmed
@@ -22,6 +23,8 @@ from functools import cache, lru_cache
 
 PARTITIONS = "tl:partitions"
 LEASES = "tl:leases"
+
+ID = 32  # bytes of an <id>
 
 
 def tag(partition: int) -> str:

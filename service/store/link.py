@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from itertools import repeat
 from typing import Any, TypeVar
 
 from redis.asyncio import Redis
@@ -21,6 +22,7 @@ from redis.exceptions import (
 from service.core.errors import Unavailable
 from service.core.text import dashed
 from service.core.watch import SILENT, Watch, failed
+from service.store import keys
 from service.store.nodes import Node, Nodes
 from service.store.scripts import Scripts
 
@@ -155,9 +157,10 @@ class Link:
             await node.redis.ping()
 
     def _tell(self, made: list[bytes], changed: Changed) -> None:
-        for line in made:
-            kind, short, late = line.decode().split(" ")
-            changed(kind, dashed(short), int(late) if late else None)
+        for kind, ids, lates in zip(made[::3], made[1::3], made[2::3], strict=True):
+            handles = [dashed(ids[at : at + keys.ID].decode()) for at in range(0, len(ids), keys.ID)]
+            for handle, late in zip(handles, map(int, lates.split()) if lates else repeat(None), strict=False):
+                changed(kind.decode(), handle, late)
 
     def _over(self, task: asyncio.Task[Any]) -> None:
         self._under_way.discard(task)

@@ -1,7 +1,8 @@
 """A record in Redis: text that an operator can read, with the numbers that a use changes at fixed places.
 
-    active 1764001800000 1764000000000 0000000003 3612672000000000 1800000 - - s - - default session read write
+    a 1764001800000 1764000000000 0000000003 1800000 - - s default session read write
     ann
+    3612672000000000
     {"description":"web login","metadata":{"ip":"10.0.0.1"}}
 
 `lua/prelude.lua` says what each word is.  A packed form would save some 40 bytes a token.
@@ -14,10 +15,12 @@ import msgspec
 from msgspec.structs import replace
 
 from service.core.text import dashed
-from service.core.token import ACTIVE, EMPTY, EXPIRED, REVOKED, TICKS, Draft, Token, Words
+from service.core.token import ACTIVE, CONSUMED, EMPTY, EXPIRED, REVOKED, TICKS, Draft, Token, Words
 
 NO_WORDS = Words()
-CHANGING = 39  # bytes behind the state: deadline, last use, uses, each with a space behind it
+STATES = {state[:1].encode(): state for state in (ACTIVE, EXPIRED, REVOKED, CONSUMED)}
+FIXED = 41  # bytes before what no use changes: state, deadline, last use, uses, each with a space behind it
+ENDED = "= "  # begins the line that says when and by what a token ended
 REMEMBERED, LONG = 16_384, 512  # fixed parts that are not taken apart again (2 of 4 us), at most 512 bytes each
 _words = msgspec.json.Decoder(Words)
 
@@ -50,20 +53,20 @@ def decode(id_: str, record: bytes, remaining: int) -> Token:
 
     An active one without a life has lapsed, whether or not a sweep has marked it.  Each use runs this once.
     """
-    state, _, rest = record.partition(b" ")
-    fixed = (_remembered if len(rest) <= LONG else _fixed)(rest[CHANGING:])
-    deadline_ms, life = int(rest[:13]), fixed.life_ms
+    part = record[FIXED:]
+    fixed = (_remembered if len(part) <= LONG else _fixed)(part)
+    deadline_ms, life = int(record[2:15]), fixed.life_ms
     token = replace(
         fixed,
         id=id_,
-        state=state.decode(),
+        state=STATES[record[:1]],
         # A server clock stepped back shows a PTTL above the full life.
         remaining_ms=None if remaining < 0 else remaining if life is None else min(remaining, life),
         deadline_at_ms=deadline_ms or None,
-        last_used_at_ms=int(rest[14:27]),
-        uses=int(rest[28:38]),
+        last_used_at_ms=int(record[16:29]),
+        uses=int(record[30:40]),
     )
-    if remaining != 0 or token.state != ACTIVE:
+    if remaining != 0 or token.ended_by is not None:
         return token
     ended = (REVOKED, "rotated") if token.rotated_to else (EXPIRED, "life")
     return replace(token, state=ended[0], ended_by=ended[1], ended_at_ms=deadline_ms)
@@ -71,18 +74,20 @@ def decode(id_: str, record: bytes, remaining: int) -> Token:
 
 def _fixed(part: bytes) -> Token:
     """What no use changes, from the bytes behind those that it changes."""
-    line, owner, rest, *rotation = part.decode().split("\n")
-    sequence, life, ceiling, most, flags_, ended_at, ended_by, tenant, kind, *scopes = line.split(" ")
+    line, owner, sequence, rest, *lines = part.decode().split("\n")
+    life, ceiling, most, flags_, tenant, kind, *scopes = line.split(" ")
     words = NO_WORDS if rest == "{}" else _words.decode(rest)
-    rotated_to, _, successor = rotation[0].partition(" ") if rotation else ("", "", "")
+    final = bool(lines) and lines[-1].startswith(ENDED)
+    ended_at, ended_by = lines.pop().removeprefix(ENDED).split(" ") if final else ("-", None)
+    rotated_to, _, successor = lines[0].partition(" ") if lines else ("", "", "")
     return Token(
         id="", tenant=intern(tenant), owner=owner, type=intern(kind), state="", sequence=int(sequence),
         created_at_ms=int(sequence) // TICKS, remaining_ms=None, life_ms=_number(life), deadline_at_ms=None,
         ceiling_at_ms=_number(ceiling), last_used_at_ms=0, uses=0, max_uses=_number(most),
         sliding="s" in flags_, refreshable="r" in flags_, scopes=tuple(scopes),
-        ended_at_ms=_number(ended_at), ended_by=None if ended_by == "-" else ended_by,
+        ended_at_ms=_number(ended_at), ended_by=ended_by,
         description=words.description, metadata=words.metadata, sealed=words.sealed,
-        rotated_from=words.rotated_from, rotated_to=dashed(rotated_to) if rotation else None,
+        rotated_from=words.rotated_from, rotated_to=dashed(rotated_to) if lines else None,
         successor=successor or None,
     )  # fmt: skip
 
@@ -90,9 +95,12 @@ def _fixed(part: bytes) -> Token:
 _remembered = lru_cache(REMEMBERED)(_fixed)
 
 
-def decode_at(id_: str, record: bytes, moment_ms: int) -> Token:
-    """The token of a record that was written at this moment of the store's clock, as it stood then."""
-    deadline = int(record.split(b" ", 2)[1])
-    if not record.startswith(b"active"):
+def decode_event(kind: str, id_: str, record: bytes, moment_ms: int) -> Token:
+    """The token of an event at this moment of the store's clock, as it stood then.
+
+    One that expired at its deadline is told by the record that the sweep found.
+    """
+    if kind == EXPIRED or not record.startswith(b"a"):
         return decode(id_, record, 0)
+    deadline = int(record[2:15])
     return decode(id_, record, max(1, deadline - moment_ms) if deadline else -1)

@@ -21,7 +21,7 @@ from service.store.nodes import Nodes
 from tests import leaks
 from tests.backends import Backend
 from tests.servers import Server, Service, wait_until
-from tests.world import SHORTEN
+from tests.world import FORGET, SHORTEN
 
 ADMIN = "the-admin-token-of-the-facades"
 SIGNING_KEYS = "the newest signing key,an older signing key"
@@ -149,8 +149,8 @@ class Here:
         """A day after its end: the next sweep purges its record."""
         short = keys.short(id_)
         record = f"{keys.tag(keys.partition(short))}t:{short}"
-        await wait_until(lambda: not self.redis.get(record).startswith(b"active"))
-        self.redis.zadd(keys.due(keys.partition(short)), {short: 1})
+        await wait_until(lambda: not self.redis.get(record).startswith(b"a"))
+        self.redis.eval(FORGET, 1, keys.tag(keys.partition(short)), short)
         await wait_until(lambda: not self.redis.exists(record))
 
 

@@ -54,7 +54,7 @@ async def test_what_was_acknowledged_the_replica_has(pair: tuple[Server, Server]
         await world.tokens.revoke(issued.text)
 
         id_ = issued.token.id
-        assert ask(pair[1], "GET", f"{keys.tag(keys.partition(id_))}t:{keys.short(id_)}").startswith(b"revoked")
+        assert ask(pair[1], "GET", f"{keys.tag(keys.partition(id_))}t:{keys.short(id_)}").startswith(b"r ")
 
 
 @pytest.mark.parametrize("end", [revoke, revoke_owner, rotate])

@@ -19,7 +19,7 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 for i, id in ipairs(ARGV) do
   local tag, ends = 'tl:{' .. string.sub(id, 1, 2) .. '}:', string.format('%013.0f', now + 1 + i % 8)
-  redis.call('SETRANGE', tag .. 't:' .. id, 7, ends)
+  redis.call('SETRANGE', tag .. 't:' .. id, 2, ends)
   redis.call('PEXPIREAT', tag .. 'l:' .. id, ends)
   redis.call('ZADD', tag .. 'due', now, id)
 end

@@ -23,7 +23,10 @@ for i = 1, tonumber(ARGV[4]) do
   local id = ARGV[3] .. string.format('%010x80008%015x', i, ARGV[6])
   create({ id = id, tenant = 'shop', owner = ARGV[5], type = ({ 'session', 'login' })[i % 2 + 1], life = '60000000',
     ceiling = '-', most = '-', flags = 's', scopes = '', body = '{}', uses = 0 })
-  if i % 3 == 0 then finish(parse(id, redis.call('GET', key('t', id))), 'revoked', now, 'request') end
+  if i % 3 == 0 then
+    finish(id, redis.call('GET', key('t', id)), 'revoked', whole(now), 'request')
+    write_ends()
+  end
 end
 """
 A_CALL = 5_000

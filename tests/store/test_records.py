@@ -139,7 +139,7 @@ def test_a_handle_says_where_its_keys_are() -> None:
 
 
 def test_a_clock_that_was_set_back_never_shows_more_than_the_full_life() -> None:
-    line = b"active 0000000090000 0000000030000 0000000000 61440000 60000 - - s - - default session\nann\n{}"
+    line = b"a 0000000090000 0000000030000 0000000000 60000 - - s default session\nann\n0000000061440000\n{}"
 
     assert record.decode("00" * 16, line, 89_700).remaining_ms == 60_000
     assert record.decode("00" * 16, line, 59_000).remaining_ms == 59_000
@@ -161,7 +161,7 @@ async def test_a_token_that_was_used_ten_thousand_million_times_goes_on(world: W
     """Uses have ten digits; the token of a caller with 25,000 requests a second gets there in five days."""
     issued = await world.issue()
     place = f"{keys.tag(keys.partition(issued.token.id))}t:{keys.short(issued.token.id)}"
-    await world.redis.setrange(place, 7 + 28, "9999999998")
+    await world.redis.setrange(place, 2 + 28, "9999999998")
 
     counts = [(await world.tokens.use(issued.text)).uses for _ in range(3)]
 

@@ -11,14 +11,15 @@ from tests.servers import wait_until
 from tests.store.test_feed import Follower
 from tests.world import World
 
+NOBODY = "r 0000000000000 0000000000000 0000000000 - - - - - -\n\n0000000000000000\n{}"
 BEGINNING = Places((START,) * 16)
 OURS = Wanted(tenant="default")
 
 STRANGE: list[dict[str | bytes, str | bytes]] = [
     {"anything": "else"},
-    {"kind": "issued", "id": "0" * 32, "record": "active but not as we know it"},
-    {"kind": b"\xff", "id": "0" * 32, "record": "revoked 0 0 0 0 - - - - - - - -\n\n{}"},
-    {"kind": "issued", "id": "0" * 32, "record": "revoked 0 0 0 0 - - - - - - - -\n\n{broken"},
+    {"kind": "issued", "id": "0" * 32, "record": "a but not as we know it"},
+    {"kind": b"\xff", "id": "0" * 32, "record": NOBODY},
+    {"kind": "issued", "id": "0" * 32, "record": NOBODY[:-1] + "broken"},
 ]
 
 

@@ -1,57 +1,32 @@
 -- How tokens end, many at once: the loader puts this between the prelude and each script.
--- Written for few strings and tables, each of which costs the store 600 instructions and more: a mark is 88,000 of them,
--- and was 125,000.
+-- Half of what an end costs the store is Lua's strings and tables: so there are few of them a token.
 
--- From behind the sequence to the owner; all but when and by what it ended stays.
-local SHAPE = '^( %S+ %S+ %S+ %S+ )%S+ %S+( (%S+ %S+).*)$'
-
--- Most tokens of a call have the same shape: it is taken apart once.
+-- What a policy says for an end; most tokens of a call share theirs: it is taken apart once.
 local shapes = {}
 
-local function shape_of(words)
-  local shape = shapes[words]
+local function shape_of(policy)
+  local shape = shapes[policy]
   if not shape then
-    local policy, tail, kind = string.match(words, SHAPE)
-    shape = { policy = policy, tail = tail, kind = kind }
-    shapes[words] = shape
+    local flags, kind = string.match(policy, '^%S+ %S+ %S+ (%S+) (%S+ %S+)')
+    shape = { lapsed = lapsed(flags), kind = kind }
+    shapes[policy] = shape
   end
   return shape
 end
 
--- What an end needs of a token, with as few strings as can be: there may be many.  left: its remaining life.
-local function brief(id, record, left)
-  local state = byte(record) == A and 'active' or string.match(record, '^%a+')
-  local at = #state + CHANGING + 3
-  local space = find(record, ' ', at, true)
-  local line = find(record, '\n', space, true)
+-- Of a record: its shape, its sequence number, and its place in the lists by owner, as `place` has it.
+local function shown(id, record)
+  local line = find(record, '\n', POLICY, true)
   local owner = find(record, '\n', line + 1, true)
-  local sequence = sub(record, at, space - 1)
-  return { id = id, record = record, state = state, sequence = sequence, shape = shape_of(sub(record, space, line - 1)),
-    place = sub(record, line + 1, owner) .. sequence .. '\n' .. id, -- as `place` has it
-    space = space, line = line, rotated = find(record, '\n', owner + 1, true) ~= nil, remaining = left }
+  return shape_of(sub(record, POLICY, line - 1)), sub(record, owner + 1, owner + 16), sub(record, line + 1, owner + 17) .. id
 end
 
--- The brief tokens of ids of one partition, with the remaining life of those that are active; `false` where there is
--- no record.
-local function briefs(ids)
-  if #ids == 0 then return {} end
-  local tag, records, lives, tokens = tag_of(ids[1]), {}, {}, {}
+-- The records of ids of one partition, and whether any of them has a life.
+local function read(ids)
+  if #ids == 0 then return {}, false end
+  local tag, records, lives = tag_of(ids[1]), {}, {}
   for i = 1, #ids do records[i], lives[i] = tag .. 't:' .. ids[i], tag .. 'l:' .. ids[i] end
-  records, lives = redis.call('MGET', unpack(records)), redis.call('MGET', unpack(lives))
-  for i = 1, #ids do
-    tokens[i] = records[i] and brief(ids[i], records[i], lives[i] and remaining(ids[i]))
-  end
-  return tokens
-end
-
--- What an active brief token ends as, when (in digits), and by what.  late: see `made`.
-local function ending(token, state, at, by, late)
-  local record, shape = token.record, token.shape
-  token.state = state
-  token.record = state .. sub(record, IN_PLACE, token.space - 1) .. shape.policy .. at .. ' ' .. by .. shape.tail
-    .. sub(record, token.line)
-  made[#made + 1] = state .. ' ' .. token.id .. ' ' .. (late or '')
-  return token
+  return redis.call('MGET', unpack(records)), redis.call('EXISTS', unpack(lives)) > 0
 end
 
 -- How long ago (ms) a moment was that is given in digits, and this in digits; less than 0 in the future.  What is over
@@ -68,46 +43,61 @@ local function lateness(digits)
   return late
 end
 
--- The ending of one whose life is gone; gives how late (ms) that is.  Less than 0, before its deadline: it was evicted.
-local function lapse(token)
-  local at = sub(token.record, IN_PLACE + 1, IN_PLACE + 13)
+-- What one whose life is gone ends as, when and by what (none: at its deadline), and how late that is found.
+-- Before its deadline, it was evicted.
+local function lapse(record, shape)
+  local at = sub(record, IN_PLACE + 1, IN_PLACE + DIGITS)
   local late = lateness(at)
-  if token.rotated then
-    ending(token, 'revoked', at, 'rotated')
-  elseif late.ms < 0 then
-    ending(token, 'expired', whole(now), 'evicted', '0')
+  if shape.lapsed == 'revoked' then return 'revoked', at, 'rotated', late end
+  if late.ms < 0 then return 'expired', whole(now), 'evicted', late end
+  return 'expired', nil, nil, late
+end
+
+-- What ends and is not written yet: active tokens of one partition, each once.
+local ending
+
+local function begin() ending = { number = 0, ids = {}, states = {}, records = {}, finals = {}, lives = {}, groups = {} } end
+
+begin()
+
+-- Lets an active token end, once `write_ends` has followed: as what, when (in digits) and by what; without these, its
+-- life is gone, and it gives how late (ms) that is found, less than 0 of an evicted one.
+local function finish(id, record, state, at, by)
+  local shape, sequence, place = shown(id, record)
+  local late
+  if state then
+    ending.lives[#ending.lives + 1] = key('l', id)
   else
-    ending(token, 'expired', at, 'life', late.digits)
+    state, at, by, late = lapse(record, shape)
   end
-  return late.ms
+  local group, n = group_of(ending.groups, state, shape.kind), ending.number + 1
+  add(group, id, sequence, place)
+  if state == 'expired' then group.lates[group.number] = late.digits end
+  ending.number, ending.ids[n], ending.states[n], ending.records[n] = n, id, state, record
+  ending.finals[n] = at and sub(state, 1, 1) .. sub(record, 2) .. '\n= ' .. at .. ' ' .. by
+  return late and late.ms
 end
 
--- The one way into a final state: life, record, lists, counts, purge times and events in one step, of active brief
--- tokens of one partition that have their endings, 1,000 or so at most: `unpack` has its bounds.  It begins by taking
--- something away, which a full store allows, and what may be written twice comes first.
-local function finish_all(tokens)
-  local number = #tokens
+-- The one way into a final state: life, record, lists, counts, what is to be forgotten, and events in one step, of 1,000
+-- tokens or so at most: `unpack` has its bounds.  It begins by taking something away, which a full store allows.
+-- The event of one that expired at its deadline has the record as it was found: nothing is told anew but its state.
+local function write_ends()
+  local number, ids = ending.number, ending.ids
   if number == 0 then return end
-  local tag, purge = tag_of(tokens[1].id), whole(now + RETENTION)
-  local stream, lives, records, due = tag .. 'ev', {}, {}, {}
-  relist(tokens, -1, 'active')
+  local tag = tag_of(ids[1])
+  local stream = tag .. 'ev'
+  relist(tag, ending.groups, -1, 'active')
+  relist(tag, ending.groups, 1)
   for i = 1, number do
-    local token = tokens[i]
-    local id, record = token.id, token.record
-    if token.remaining then lives[#lives + 1] = tag .. 'l:' .. id end
-    records[2 * i - 1], records[2 * i] = tag .. 't:' .. id, record
-    due[2 * i - 1], due[2 * i] = purge, id
-    append(stream, token.state, id, record, i < number)
+    local final, record_key = ending.finals[i], tag .. 't:' .. ids[i]
+    if final then redis.call('SET', record_key, final) else redis.call('SETRANGE', record_key, 0, 'e') end
+    append(stream, ending.states[i], ids[i], final or ending.records[i], i < number)
   end
-  relist(tokens, 1)
-  if #lives > 0 then redis.call('DEL', unpack(lives)) end
-  redis.call('MSET', unpack(records))
-  redis.call('ZADD', tag .. 'due', unpack(due))
-end
-
--- The same for one that was parsed.
-local function finish(token, state, at, by)
-  local ended = ending(brief(token.id, token.record, true), state, whole(at), by)
-  finish_all({ ended })
-  token.state, token.record, token.ended_at, token.ended_by = state, ended.record, whole(at), by
+  if #ending.lives > 0 then redis.call('DEL', unpack(ending.lives)) end
+  redis.call('ZREM', tag .. 'due', unpack(ids))
+  redis.call('RPUSH', tag .. 'gone', whole(now) .. table.concat(ids))
+  for state, kinds in pairs(ending.groups) do
+    for _, group in pairs(kinds) do tell(state, table.concat(group.ids), table.concat(group.lates, ' ')) end
+  end
+  begin()
 end

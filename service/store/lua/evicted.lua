@@ -10,7 +10,7 @@ for i = 1, #found[2], 2 do
   local id, score = found[2][i], tonumber(found[2][i + 1])
   if score > now and not remaining(id) then
     local record = redis.call('GET', key('t', id))
-    if record and string.match(record, '^active ') then number = number + redis.call('ZADD', KEYS[1], 'CH', whole(now), id) end
+    if record and byte(record) == A then number = number + redis.call('ZADD', KEYS[1], 'CH', whole(now), id) end
   end
 end
 return { found[1], number }

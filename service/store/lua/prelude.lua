@@ -1,25 +1,31 @@
 -- Shared by all scripts; the loader puts it in front of each.  keys.py is the glossary of the keys, record.py of a
 -- record:
 --
---   active 1764001800000 1764000000000 0000000003 3612672000000000 1800000 - - s - - default session read write
+--   a 1764001800000 1764000000000 0000000003 1800000 - - s default session read write
 --   ann
+--   3612672000000000
 --   {"description":"web login"}
 --
--- state, deadline, last use, uses, sequence, life, ceiling, most uses, flags, ended at, ended by, tenant, type and
--- scopes; the owner; the rest as JSON; once rotated, the successor's id and its sealed text.  '-' is "none", zeros are
--- "never".  Deadline, last use and uses have fixed widths, so that a use writes them in place.
+-- state (its first letter), deadline, last use, uses, life, ceiling, most uses, flags, tenant, type and
+-- scopes; the owner; the sequence number; the rest as JSON.  '-' is "none", zeros are "never".  All up to the life has
+-- fixed widths, so that a use writes in place.  Of a rotated one (flag o) a line follows with the successor's id and its
+-- sealed text.  A final one has '=', when and by what it ended on a last line; without it, it expired at its deadline.
 --
 -- Keys are computed from ids: each lies in the slot of KEYS[1], which is all that a cluster has to know.
 -- ARGV[1] retention in ms, ARGV[2] events kept per partition; a verb's own arguments begin at ARGV[3].
 
 local RETENTION, EVENTS_KEPT = tonumber(ARGV[1]), ARGV[2]
 local MOMENT = 1000000000000 -- ms; a ceiling below this is a duration from now
-local IN_PLACE = 7 -- where the deadline begins in an active record: after 'active '
+local IN_PLACE = 2 -- bytes before the deadline
 local CHANGING = 38 -- bytes of deadline, last use and uses
+local POLICY = IN_PLACE + CHANGING + 2 -- where the rest of the first line begins
+local DIGITS, ID = 13, 32 -- bytes of a moment, and of an id
 local LAST = 2 ^ 53 -- no sequence number is above; all have sixteen digits
 local TICKS = 2048 -- sequence numbers in a millisecond; keeps them exact in a double until the year 2109
 
-local HEAD = '^(%a+) (%d+) (%d+) (%d+) (%d+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+)([^\n]*)\n([^\n]*)\n([^\n]*)(.*)$'
+local STATES = { a = 'active', e = 'expired', r = 'revoked', c = 'consumed' }
+local HEAD = '^%a (%d+) (%d+) (%d+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+)([^\n]*)\n([^\n]*)\n(%d+)\n([^\n]*)(.*)$'
+
 -- ms, and within this ms the half microseconds
 local function clock()
   local time = redis.call('TIME')
@@ -29,7 +35,7 @@ end
 local now, ticks = clock()
 
 local byte, find, sub = string.byte, string.find, string.sub
-local A = byte('a') -- no final state begins like 'active'
+local A = byte('a')
 
 local function whole(number) return string.format('%.0f', number) end
 
@@ -37,24 +43,26 @@ local function tag_of(id) return 'tl:{' .. string.sub(id, 1, 2) .. '}:' end
 
 local function key(kind, id) return 'tl:{' .. string.sub(id, 1, 2) .. '}:' .. kind .. ':' .. id end
 
--- The changing part of an active record, as it stands from IN_PLACE on.
+-- The changing part of a record, as it stands from IN_PLACE on.
 local function changing(deadline, last, uses) return string.format('%013.0f %013.0f %010.0f', deadline, last, uses) end
 
+-- What an active record says, word by word.
 local function parse(id, record)
-  local token = { id = id, record = record }
-  token.state, token.deadline, token.last, token.uses, token.sequence, token.life, token.ceiling, token.most,
-    token.flags, token.ended_at, token.ended_by, token.tenant, token.type, token.scopes, token.owner, token.body,
-    token.rotation = string.match(record, HEAD)
+  local token = { id = id, record = record, state = 'active' }
+  token.deadline, token.last, token.uses, token.life, token.ceiling, token.most, token.flags, token.tenant, token.type,
+    token.scopes, token.owner, token.sequence, token.body, token.rotation = string.match(record, HEAD)
   token.deadline, token.uses = tonumber(token.deadline), tonumber(token.uses)
   return token
 end
 
 local function render(token)
-  token.record = table.concat({ token.state, changing(token.deadline, token.last, token.uses), token.sequence,
-    token.life, token.ceiling, token.most, token.flags, token.ended_at, token.ended_by, token.tenant,
-    token.type .. token.scopes }, ' ') .. '\n' .. token.owner .. '\n' .. token.body .. token.rotation
+  token.record = table.concat({ 'a', changing(token.deadline, token.last, token.uses), token.life, token.ceiling,
+    token.most, token.flags, token.tenant, token.type .. token.scopes }, ' ') .. '\n' .. token.owner .. '\n'
+    .. token.sequence .. '\n' .. token.body .. token.rotation
   return token.record
 end
+
+local function state_of(record) return STATES[sub(record, 1, 1)] end
 
 -- The deadline that a full life gives now; 0 is never.
 local function full_life(life, ceiling)
@@ -73,10 +81,15 @@ local function remaining(id)
 end
 
 -- Why an active record has no life: a rotated token was to be revoked at the end of its overlap, any other expired.
-local function lapsed(rotation) return rotation ~= '' and 'revoked' or 'expired' end
+local function lapsed(flags) return find(flags, 'o', 1, true) and 'revoked' or 'expired' end
 
--- What this call changed, for the log: kind and id, and for an expiry how late (ms, in digits) it was found.
+-- What this call changed, for the log: kind, ids in a row, and for expiries how late (ms) each was found, "5 0 12".
 local made = {}
+
+local function tell(kind, ids, lates)
+  local last = #made
+  made[last + 1], made[last + 2], made[last + 3] = kind, ids, lates
+end
 
 -- Where more follow in this call, the last one trims for all: half of what an entry costs the log of the store.
 local function append(stream, kind, id, record, more)
@@ -89,7 +102,7 @@ end
 
 -- Of one that does not end.
 local function event(kind, id, record)
-  if kind ~= 'used' then made[#made + 1] = kind .. ' ' .. id .. ' ' end
+  if kind ~= 'used' then tell(kind, id, '') end
   append(tag_of(id) .. 'ev', kind, id, record)
 end
 
@@ -103,35 +116,40 @@ local function places(owner, first, last)
   return bound(first), bound(last) .. '\255'
 end
 
--- Puts tokens of one partition into the lists of a state (without one, of their own) and counts them there (by 1), or
--- takes them out (-1).  What they share is written once.
-local function relist(tokens, by, state)
-  local states = {}
-  for i = 1, #tokens do
-    local token = tokens[i]
-    local of, kind = state or token.state, token.shape.kind
-    local kinds = states[of] or {}
-    states[of] = kinds
-    local group = kinds[kind] or { number = 0, ids = {}, places = {} }
-    kinds[kind] = group
-    local ids, places, at = group.ids, group.places, group.number + 1
-    group.number = at
-    if by > 0 then
-      ids[2 * at - 1], ids[2 * at] = token.sequence, token.id
-      places[2 * at - 1], places[2 * at] = '0', token.place
-    else
-      ids[at], places[at] = token.id, token.place
-    end
-  end
-  local tag, command = tag_of(tokens[1].id), by > 0 and 'ZADD' or 'ZREM'
-  for of, kinds in pairs(states) do
-    for kind, group in pairs(kinds) do
-      local tenant, type = string.match(kind, '(%S+) (%S+)')
+-- Tokens of a partition that share a tenant and a type (their kind) and a state, as the lists take them.
+local function group_of(groups, state, kind)
+  local kinds = groups[state] or {}
+  groups[state] = kinds
+  local group = kinds[kind]
+    or { state = state, kind = kind, number = 0, ids = {}, places = {}, scored = {}, unscored = {}, lates = {} }
+  kinds[kind] = group
+  return group
+end
+
+local function add(group, id, sequence, place)
+  local n = group.number + 1
+  group.number, group.ids[n], group.places[n] = n, id, place
+  group.scored[2 * n - 1], group.scored[2 * n] = sequence, id
+  group.unscored[2 * n - 1], group.unscored[2 * n] = '0', place
+end
+
+-- Puts groups into the lists of a state (without one, of their own) and counts them there (by 1), or takes them out (-1).
+local function relist(tag, groups, by, state)
+  for _, kinds in pairs(groups) do
+    for _, group in pairs(kinds) do
+      local tenant, type = string.match(group.kind, '(%S+) (%S+)')
+      local of, change = state or group.state, by * group.number
       local tenants, field = tag .. 'n:' .. tenant, type .. ':' .. of
-      redis.call(command, tag .. 'i:' .. tenant .. ':' .. field, unpack(group.ids))
-      redis.call(command, tag .. 'o:' .. tenant .. ':' .. field, unpack(group.places))
-      redis.call('HINCRBY', tag .. 'n', of, by * group.number)
-      if redis.call('HINCRBY', tenants, field, by * group.number) == 0 then redis.call('HDEL', tenants, field) end
+      local all, by_owner = tag .. 'i:' .. tenant .. ':' .. field, tag .. 'o:' .. tenant .. ':' .. field
+      if by > 0 then
+        redis.call('ZADD', all, unpack(group.scored))
+        redis.call('ZADD', by_owner, unpack(group.unscored))
+      else
+        redis.call('ZREM', all, unpack(group.ids))
+        redis.call('ZREM', by_owner, unpack(group.places))
+      end
+      redis.call('HINCRBY', tag .. 'n', of, change)
+      if redis.call('HINCRBY', tenants, field, change) == 0 then redis.call('HDEL', tenants, field) end
     end
   end
 end
@@ -140,11 +158,11 @@ end
 local function active(id, tenant)
   local record = redis.call('GET', key('t', id))
   if not record then return nil, 'unknown', '' end
-  local token = parse(id, record)
+  local token, state = parse(id, record), state_of(record)
   if tenant ~= '*' and tenant ~= token.tenant then return nil, 'unknown', '' end
-  if token.state ~= 'active' then return nil, token.state, record end
+  if state ~= 'active' then return nil, state, record end
   token.remaining = remaining(id)
-  if not token.remaining then return nil, lapsed(token.rotation), record end
+  if not token.remaining then return nil, lapsed(token.flags), record end
   return token
 end
 
@@ -166,7 +184,7 @@ local function create(token)
   local last = tonumber(redis.call('HGET', tag .. 'n', 'sequence') or 0)
   token.sequence = whole(math.max(now * TICKS + ticks, last + 1))
   redis.call('HSET', tag .. 'n', 'sequence', token.sequence)
-  token.state, token.last, token.ended_at, token.ended_by, token.rotation = 'active', now, '-', '-', ''
+  token.state, token.last, token.rotation = 'active', now, ''
   token.deadline = full_life(token.life, token.ceiling)
   if token.deadline == 0 then
     redis.call('SET', key('l', token.id), '')
@@ -176,7 +194,9 @@ local function create(token)
   end
   token.remaining = token.deadline == 0 and -1 or token.deadline - now
   redis.call('SET', key('t', token.id), render(token))
-  token.shape, token.place = { kind = token.tenant .. ' ' .. token.type }, place(token.owner, token.sequence) .. token.id
-  relist({ token }, 1)
+  local groups = {}
+  local group = group_of(groups, 'active', token.tenant .. ' ' .. token.type)
+  add(group, token.id, token.sequence, place(token.owner, token.sequence) .. token.id)
+  relist(tag, groups, 1)
   event('issued', token.id, token.record)
 end

@@ -18,9 +18,7 @@
 -- and the common case asks nothing that its writes answer.
 
 local match, call = string.match, redis.call
-local WIDTH = 32 -- of an id
-local BEHIND = IN_PLACE + CHANGING + 2 -- where the sequence begins in an active record
-local POLICY = '^(%S+) (%S+) (%S+) (%S+) %S+ %S+ (%S+) (%S+)(.*)$' -- from there to the end of the first line
+local WORDS = '^(%S+) (%S+) (%S+) (%S+) (%S+) (%S+)(.*)$' -- of a policy
 local MOST_USES = 9999999999 -- what ten digits hold; a busy caller's own token gets there in days
 local ANY = '*'
 local PLACE = whole(IN_PLACE)
@@ -30,7 +28,7 @@ local policies = {}
 
 local function taken_apart(line)
   local policy = {}
-  policy.life, policy.ceiling, policy.most, policy.flags, policy.tenant, policy.type, policy.scopes = match(line, POLICY)
+  policy.life, policy.ceiling, policy.most, policy.flags, policy.tenant, policy.type, policy.scopes = match(line, WORDS)
   policy.slides = policy.life ~= '-' and find(policy.flags, 's', 1, true) ~= nil
   -- With the moment they are reckoned from: the clock may go on while the script runs (see `remaining`).
   local moment = full_life(policy.life, policy.ceiling)
@@ -39,9 +37,8 @@ local function taken_apart(line)
   return policy
 end
 
-local function policy_of(record, from)
-  local at = find(record, ' ', from, true) + 1
-  local line = sub(record, at, find(record, '\n', at, true) - 1)
+local function policy_of(record)
+  local line = sub(record, POLICY, find(record, '\n', POLICY, true) - 1)
   return policies[line] or taken_apart(line)
 end
 
@@ -59,7 +56,7 @@ local function written(id, record_key, record, policy, deadline, count)
   local uses = math.min(sub(record, IN_PLACE + 29, IN_PLACE + CHANGING) + count, MOST_USES)
   local fresh = deadline .. ' ' .. policy.now .. string.format(' %010d', uses)
   call('SETRANGE', record_key, PLACE, fresh)
-  record = 'active ' .. fresh .. sub(record, IN_PLACE + CHANGING + 1)
+  record = 'a ' .. fresh .. sub(record, IN_PLACE + CHANGING + 1)
   if ARGV[3] == '1' then event('used', id, record) end
   return record
 end
@@ -72,16 +69,16 @@ local function spent(id, life_key, record_key, record, policy, left, count)
     granted = math.min(count, most)
     if granted <= 0 then return 'consumed', left, record end
   end
-  local deadline = sub(record, IN_PLACE + 1, IN_PLACE + 13)
+  local deadline = sub(record, IN_PLACE + 1, IN_PLACE + DIGITS)
   if policy.slides and left ~= -1 then
     deadline, left = policy.deadline, policy.left
     call('PEXPIREAT', life_key, deadline)
   end
   record = written(id, record_key, record, policy, deadline, granted)
   if granted == most then
-    local token = parse(id, record)
-    finish(token, 'consumed', now, 'uses')
-    record, left = token.record, 0
+    finish(id, record, 'consumed', whole(now), 'uses')
+    write_ends()
+    record, left = call('GET', record_key), 0
   end
   return granted == count and 'ok' or 'ok ' .. granted, left, record
 end
@@ -89,22 +86,21 @@ end
 local function checked(verb, tenant, scopes, count, id, life_key, record_key, record)
   if not record then return 'unknown', 0, '' end
   if byte(record) ~= A then
-    local state = match(record, '^%a+')
-    if tenant ~= ANY and policy_of(record, #state + CHANGING + 3).tenant ~= tenant then return 'unknown', 0, '' end
-    return verb == 'look' and 'ok' or state, 0, record
+    if tenant ~= ANY and policy_of(record).tenant ~= tenant then return 'unknown', 0, '' end
+    return verb == 'look' and 'ok' or state_of(record), 0, record
   end
-  local policy = policy_of(record, BEHIND)
+  local policy = policy_of(record)
   if tenant ~= ANY and policy.tenant ~= tenant then return 'unknown', 0, '' end
   local allowed = covers(policy, scopes)
   -- What renews a life also says whether there is one; a deadline that is over may have been made longer by others.
   if verb == 'use' and policy.slides and policy.most == '-' and allowed
-    and sub(record, IN_PLACE + 1, IN_PLACE + 13) > policy.now
+    and sub(record, IN_PLACE + 1, IN_PLACE + DIGITS) > policy.now
     and call('PEXPIREAT', life_key, policy.deadline) == 1 then
     return 'ok', policy.left, written(id, record_key, record, policy, policy.deadline, count)
   end
   local left = remaining(id)
   if verb == 'look' then return 'ok', left or 0, record end
-  if not left then return lapsed(match(record, '\n[^\n]*\n[^\n]*(.*)$')), 0, record end
+  if not left then return lapsed(policy.flags), 0, record end
   if not allowed then return 'forbidden', left, record end
   if verb ~= 'use' then return 'ok', left, record end
   return spent(id, life_key, record_key, record, policy, left, count)
@@ -124,7 +120,7 @@ local function authority(caller, grant, count)
   local record_key = key('t', caller)
   local word, left, record = checked('peek', ANY, '', 0, caller, key('l', caller), record_key, call('GET', record_key))
   if word ~= 'ok' then return nil, word, left, record end
-  local policy = policy_of(record, BEHIND)
+  local policy = policy_of(record)
   local admin = covers(policy, 'admin')
   if policy.type ~= 'service' or not (admin or covers(policy, grant)) then return nil, 'forbidden', left, record end
   word, left, record = checked('use', ANY, '', count, caller, key('l', caller), record_key, record)
@@ -135,8 +131,8 @@ local tags = {}
 
 local function keys_of(ids)
   local lives, records, each = {}, {}, {}
-  for at = 1, #ids, WIDTH do
-    local two, id = sub(ids, at, at + 1), sub(ids, at, at + WIDTH - 1)
+  for at = 1, #ids, ID do
+    local two, id = sub(ids, at, at + 1), sub(ids, at, at + ID - 1)
     local tag = tags[two]
     if not tag then
       tag = tag_of(id)
@@ -158,7 +154,7 @@ end
 
 local function group(head, ids, counts)
   local verb, caller, grant, scopes = match(head, '^(%a+) (%S+) (%S+)(.*)$')
-  local each, total = counted(counts, math.max(1, #ids / WIDTH))
+  local each, total = counted(counts, math.max(1, #ids / ID))
   local tenant, word, left, record = authority(caller, grant, total)
   if verb == 'ask' then return answer(tenant and 'ok' or 'caller ' .. word, left, record) end
   local subjects, lives, records = keys_of(ids)

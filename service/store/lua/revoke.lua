@@ -4,19 +4,23 @@
 -- ARGV  .. .. tenant ('*': any) reason id id ...
 -- gives for each: 'ok' or 'unknown'; 0; record
 
+local tenant, reason = ARGV[3], ARGV[4]
 local flat = {}
+
+local function answer(word, record) flat[#flat + 1], flat[#flat + 2], flat[#flat + 3] = word, 0, record end
+
 for i = 5, #ARGV do
   local id = ARGV[i]
   local record = redis.call('GET', key('t', id))
-  local token = record and brief(id, record, remaining(id))
-  if not token or (ARGV[3] ~= '*' and ARGV[3] ~= string.match(token.shape.kind, '^%S+')) then
-    flat[#flat + 1], flat[#flat + 2], flat[#flat + 3] = 'unknown', 0, ''
+  if not record or (tenant ~= '*' and tenant ~= string.match(shown(id, record).kind, '^%S+')) then
+    answer('unknown', '')
   else
-    if token.state == 'active' then
-      if token.remaining then ending(token, 'revoked', whole(now), ARGV[4]) else lapse(token) end
-      finish_all({ token })
+    if byte(record) == A then
+      if remaining(id) then finish(id, record, 'revoked', whole(now), reason) else finish(id, record) end
+      write_ends()
+      record = redis.call('GET', key('t', id))
     end
-    flat[#flat + 1], flat[#flat + 2], flat[#flat + 3] = 'ok', 0, token.record
+    answer('ok', record)
   end
 end
 return flat

@@ -21,24 +21,24 @@ local function of_kind(kind)
     local id = string.match(place, '%w+$')
     if not kept[id] then ids[#ids + 1] = id end
   end
-  return briefs(ids)
+  return ids
 end
 
 -- One whose life is gone ends too, as what it is, and is no part of what was asked for.
-local function end_all(tokens)
-  local ended = {}
-  for _, token in ipairs(tokens) do
+local function end_all(ids)
+  local records = read(ids)
+  for i, id in ipairs(ids) do
     if revoked == limit then
       more = 1
       break
     end
-    if token.remaining then revoked = revoked + 1 end
-    if not dry then
-      if token.remaining then ending(token, 'revoked', whole(now), reason) else lapse(token) end
-      ended[#ended + 1] = token
+    local left = records[i] and remaining(id)
+    if left then revoked = revoked + 1 end
+    if records[i] and not dry then
+      if left then finish(id, records[i], 'revoked', whole(now), reason) else finish(id, records[i]) end
     end
   end
-  finish_all(ended)
+  write_ends()
 end
 
 for _, field in ipairs(redis.call('HKEYS', tag .. 'n:' .. tenant)) do

@@ -18,12 +18,14 @@ local new = { id = ARGV[6], tenant = old.tenant, owner = old.owner, type = old.t
 create(new)
 
 old.rotation = '\n' .. ARGV[6] .. ' ' .. ARGV[8]
+old.flags = (old.flags == '-' and '' or old.flags) .. 'o'
 local ends = now + ARGV[5]
 if old.deadline ~= 0 and old.deadline < ends then ends = old.deadline end
 old.ceiling = whole(ends)
 if ends <= now then
   event('rotated', old.id, render(old))
-  finish(old, 'revoked', now, 'rotated')
+  finish(old.id, old.record, 'revoked', whole(now), 'rotated')
+  write_ends()
 else
   set_deadline(old, ends)
   redis.call('SET', key('t', old.id), render(old))

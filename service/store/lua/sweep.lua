@@ -1,58 +1,84 @@
--- sweep: one bounded pass over what is due: marks the expired, re-scores the renewed, purges the forgotten.
--- Any number of sweepers may run: each looks again at the life before it marks.
+-- sweep: one bounded pass over what is due: marks the expired, re-scores the renewed; and forgets final tokens whose
+-- retention is over.  Any number of sweepers may run: each looks again at the life before it marks.
 --
 -- KEYS  the due of each partition to look at
 -- ARGV  .. .. limit (1000 at most)
--- gives marked, rescored, purged, evicted, ms until the next thing is due (-1: nothing is), then the lag in ms of
---       each one marked expired
+-- gives marked, rescored, purged, evicted, ms until there is something to do (-1: there is nothing), then the lag in ms
+--       of each one marked expired
 
 local room = tonumber(ARGV[3])
 local marked, rescored, purged, evicted, wait = 0, 0, 0, 0, -1
 local lags = {}
 
-local function mark(tokens)
-  for i = 1, #tokens do
-    local late = lapse(tokens[i])
-    if late < 0 then evicted = evicted + 1 end
-    lags[#lags + 1] = math.max(0, late)
-  end
-  finish_all(tokens)
-  marked = marked + #tokens
-end
-
-local function purge(tokens, due)
-  if #tokens == 0 then return end
-  local ids, records = {}, {}
-  for i, token in ipairs(tokens) do ids[i], records[i] = token.id, key('t', token.id) end
-  relist(tokens, -1)
-  redis.call('DEL', unpack(records))
-  redis.call('ZREM', due, unpack(ids))
-  purged = purged + #tokens
-end
-
 -- The record says it exactly; only a TTL that somebody else made longer says more.
-local function rescore(token, due)
+local function rescore(due, id, record, left)
   rescored = rescored + 1
-  if token.remaining == -1 then return redis.call('ZREM', due, token.id) end
-  local deadline = tonumber(sub(token.record, IN_PLACE + 1, IN_PLACE + 13))
-  redis.call('ZADD', due, whole(deadline > now and deadline or now + token.remaining), token.id)
+  if left == -1 then return redis.call('ZREM', due, id) end
+  local deadline = tonumber(sub(record, IN_PLACE + 1, IN_PLACE + DIGITS))
+  redis.call('ZADD', due, whole(deadline > now and deadline or now + left), id)
 end
+
+local function mark(id, record)
+  local late = finish(id, record)
+  if late < 0 then evicted = evicted + 1 end
+  marked = marked + 1
+  lags[marked] = math.max(0, late)
+end
+
+-- When the first is due, or nil.
+local function first(due) return tonumber(redis.call('ZRANGE', due, 0, 0, 'WITHSCORES')[2]) end
 
 local function visit(due)
   local ids = redis.call('ZRANGEBYSCORE', due, '-inf', whole(now), 'LIMIT', 0, room)
-  local over, final, alive = {}, {}, {}
-  for i, token in ipairs(briefs(ids)) do
-    local which = token and (token.state ~= 'active' and final or token.remaining and alive or over)
-    if which then which[#which + 1] = token else redis.call('ZREM', due, ids[i]) end
+  local records, living = read(ids)
+  for i, id in ipairs(ids) do
+    local record = records[i]
+    local left = living and remaining(id)
+    if not record or byte(record) ~= A then
+      redis.call('ZREM', due, id)
+    elseif left then
+      rescore(due, id, record, left)
+    else
+      mark(id, record)
+    end
   end
-  mark(over)
-  purge(final, due)
-  for _, token in ipairs(alive) do rescore(token, due) end
+  write_ends()
   room = room - #ids
 end
 
--- When the first thing is due, or nil.
-local function first(due) return tonumber(redis.call('ZRANGE', due, 0, 0, 'WITHSCORES')[2]) end
+local function purge(tag, ids)
+  local groups, keys = {}, {}
+  for i, record in ipairs(read(ids)) do
+    if record and byte(record) ~= A then
+      local shape, sequence, place = shown(ids[i], record)
+      add(group_of(groups, state_of(record), shape.kind), ids[i], sequence, place)
+      keys[#keys + 1] = tag .. 't:' .. ids[i]
+    end
+  end
+  if #keys == 0 then return end
+  relist(tag, groups, -1)
+  redis.call('DEL', unpack(keys))
+  purged = purged + #keys
+end
+
+-- Those that ended together are forgotten together; gives when the next are to be, or nil.
+local function forget(tag)
+  while true do
+    local ended = redis.call('LINDEX', tag .. 'gone', 0)
+    local at = ended and sub(ended, 1, DIGITS) + RETENTION
+    if not ended or at > now or room <= 0 then return at or nil end
+    local ids = {}
+    for place = DIGITS + 1, #ended, ID do ids[#ids + 1] = sub(ended, place, place + ID - 1) end
+    purge(tag, ids)
+    redis.call('LPOP', tag .. 'gone')
+    room = room - #ids
+  end
+end
+
+local function until_then(at)
+  local ms = at and math.max(0, at - now)
+  if ms and (wait == -1 or ms < wait) then wait = ms end
+end
 
 for _, due in ipairs(KEYS) do
   local next_at = first(due)
@@ -60,10 +86,10 @@ for _, due in ipairs(KEYS) do
     visit(due)
     next_at = first(due)
   end
-  local ms = next_at and math.max(0, next_at - now)
-  if ms and (wait == -1 or ms < wait) then wait = ms end
+  until_then(next_at)
+  until_then(forget(sub(due, 1, -4))) -- its tag
 end
 
 local answer = { marked, rescored, purged, evicted, wait }
-for _, lag in ipairs(lags) do answer[#answer + 1] = lag end
+for i = 1, #lags do answer[5 + i] = lags[i] end
 return answer
