@@ -12,11 +12,9 @@ from msgspec.structs import replace
 from service.core.store import Form
 from service.core.token import ACTIVE
 from service.store.batch import Answer
-from service.store.record import LONG, REMEMBERED, _fixed
+from service.store.record import DEADLINE, FIXED, LAST_USE, LONG, REMEMBERED, USES, _fixed
 
-# Where the words of an active record stand: see `record.py`.
-LIVE = b"active "
-DEADLINE, LAST_USE, USES, FIXED = slice(7, 20), slice(21, 34), slice(35, 45), slice(46, None)
+LIVE = b"a "  # an active record begins with it
 THIRTEEN = b"1000000000000"  # digits, as moments have since 2001; `never` and earlier ones have zeros before them
 
 

@@ -10,6 +10,8 @@ from service.core.token import Token
 from service.store import keys, record
 from service.store.batch import Answer, Question
 
+NINE = ord("9")
+
 
 def question(ask: Ask) -> Question:
     """What of `present.lua` it asks, and of whom."""
@@ -52,7 +54,11 @@ async def answers_of(call: Awaitable[list[Any]]) -> list[Answer]:
 
 
 def triples(flat: list[Any]) -> list[Answer]:
-    return list(zip(map(bytes.decode, flat[::3]), flat[1::3], flat[2::3], strict=True))
+    """A word of digits is what a use has written over the record that it found."""
+    return [
+        (word.decode(), left, found) if word[0] > NINE else ("ok", left, record.rewritten(found, word))
+        for word, left, found in zip(flat[::3], flat[1::3], flat[2::3], strict=True)
+    ]
 
 
 def outcome(ask: Ask, subject: str | None, answer: Answer) -> Token | Exception:

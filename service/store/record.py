@@ -19,7 +19,8 @@ from service.core.token import ACTIVE, CONSUMED, EMPTY, EXPIRED, REVOKED, TICKS,
 
 NO_WORDS = Words()
 STATES = {state[:1].encode(): state for state in (ACTIVE, EXPIRED, REVOKED, CONSUMED)}
-FIXED = 41  # bytes before what no use changes: state, deadline, last use, uses, each with a space behind it
+# Where the words stand that a use changes, and what no use changes.
+DEADLINE, LAST_USE, USES, FIXED = slice(2, 15), slice(16, 29), slice(30, 40), slice(41, None)
 ENDED = "= "  # begins the line that says when and by what a token ended
 REMEMBERED, LONG = 16_384, 512  # fixed parts that are not taken apart again (2 of 4 us), at most 512 bytes each
 _words = msgspec.json.Decoder(Words)
@@ -53,9 +54,9 @@ def decode(id_: str, record: bytes, remaining: int) -> Token:
 
     An active one without a life has lapsed, whether or not a sweep has marked it.  Each use runs this once.
     """
-    part = record[FIXED:]
+    part = record[FIXED]
     fixed = (_remembered if len(part) <= LONG else _fixed)(part)
-    deadline_ms, life = int(record[2:15]), fixed.life_ms
+    deadline_ms, life = int(record[DEADLINE]), fixed.life_ms
     token = replace(
         fixed,
         id=id_,
@@ -63,13 +64,18 @@ def decode(id_: str, record: bytes, remaining: int) -> Token:
         # A server clock stepped back shows a PTTL above the full life.
         remaining_ms=None if remaining < 0 else remaining if life is None else min(remaining, life),
         deadline_at_ms=deadline_ms or None,
-        last_used_at_ms=int(record[16:29]),
-        uses=int(record[30:40]),
+        last_used_at_ms=int(record[LAST_USE]),
+        uses=int(record[USES]),
     )
     if remaining != 0 or token.ended_by is not None:
         return token
     ended = (REVOKED, "rotated") if token.rotated_to else (EXPIRED, "life")
     return replace(token, state=ended[0], ended_by=ended[1], ended_at_ms=deadline_ms)
+
+
+def rewritten(found: bytes, fresh: bytes) -> bytes:
+    """A record, once a use has written its numbers over the one that it found."""
+    return found[: DEADLINE.start] + fresh + found[USES.stop :]
 
 
 def _fixed(part: bytes) -> Token:
@@ -102,5 +108,5 @@ def decode_event(kind: str, id_: str, record: bytes, moment_ms: int) -> Token:
     """
     if kind == EXPIRED or not record.startswith(b"a"):
         return decode(id_, record, 0)
-    deadline = int(record[2:15])
+    deadline = int(record[DEADLINE])
     return decode(id_, record, max(1, deadline - moment_ms) if deadline else -1)

@@ -12,18 +12,19 @@
 --       counts: how many wait for each answer, "1 3 1 "; '': one for each
 -- gives for each: word, remaining (-1: for ever), record.  word 'ok' may be followed by how many of the count
 --       succeeded; a caller's refusal begins with 'caller '.  Refused presentations change nothing.
+--       A word that begins with a digit is 'ok' too: it is what the use wrote over the record, which is given as found.
 
--- Written for few instructions, 38,000 a use: half of what it costs the store is Lua's own.  So what tokens share is
+-- Written for few instructions, 32,000 a use: half of what it costs the store is Lua's own.  So what tokens share is
 -- taken apart once; what they do not is read at fixed places; long strings, each of which Lua hashes whole, are few;
--- and the common case asks nothing that its writes answer.
+-- and the usual case, written out at the end, asks nothing that its writes answer.
 
-local match, call = string.match, redis.call
+local match, format, call = string.match, string.format, redis.call
 local WORDS = '^(%S+) (%S+) (%S+) (%S+) (%S+) (%S+)(.*)$' -- of a policy
 local MOST_USES = 9999999999 -- what ten digits hold; a busy caller's own token gets there in days
 local ANY = '*'
 local PLACE = whole(IN_PLACE)
 
--- What a record says behind its sequence, which many tokens have in common, and the life that it gives now.
+-- What a record says behind the count of its uses, which many tokens have in common, and the life that it gives now.
 local policies = {}
 
 local function taken_apart(line)
@@ -33,6 +34,7 @@ local function taken_apart(line)
   -- With the moment they are reckoned from: the clock may go on while the script runs (see `remaining`).
   local moment = full_life(policy.life, policy.ceiling)
   policy.now, policy.deadline, policy.left = whole(now), whole(moment), moment - now
+  policy.fresh = policy.deadline .. ' ' .. policy.now .. ' ' -- what a use that renews writes, but for the count
   policies[line] = policy
   return policy
 end
@@ -54,7 +56,7 @@ end
 -- Writes down so many uses of an active token, and a deadline, in place; gives its record as it is then.
 local function written(id, record_key, record, policy, deadline, count)
   local uses = math.min(sub(record, IN_PLACE + 29, IN_PLACE + CHANGING) + count, MOST_USES)
-  local fresh = deadline .. ' ' .. policy.now .. string.format(' %010d', uses)
+  local fresh = deadline .. ' ' .. policy.now .. format(' %010d', uses)
   call('SETRANGE', record_key, PLACE, fresh)
   record = 'a ' .. fresh .. sub(record, IN_PLACE + CHANGING + 1)
   if ARGV[3] == '1' then event('used', id, record) end
@@ -92,12 +94,6 @@ local function checked(verb, tenant, scopes, count, id, life_key, record_key, re
   local policy = policy_of(record)
   if tenant ~= ANY and policy.tenant ~= tenant then return 'unknown', 0, '' end
   local allowed = covers(policy, scopes)
-  -- What renews a life also says whether there is one; a deadline that is over may have been made longer by others.
-  if verb == 'use' and policy.slides and policy.most == '-' and allowed
-    and sub(record, IN_PLACE + 1, IN_PLACE + DIGITS) > policy.now
-    and call('PEXPIREAT', life_key, policy.deadline) == 1 then
-    return 'ok', policy.left, written(id, record_key, record, policy, policy.deadline, count)
-  end
   local left = remaining(id)
   if verb == 'look' then return 'ok', left or 0, record end
   if not left then return lapsed(policy.flags), 0, record end
@@ -152,20 +148,46 @@ local function counted(counts, number)
   return each, total == 0 and number or total
 end
 
+-- Whether a policy lets these presentations renew a life and do nothing else.
+local function usual(policy, verb, tenant, scopes)
+  return verb == 'use' and policy.slides and policy.most == '-' and ARGV[3] ~= '1'
+    and (tenant == ANY or tenant == policy.tenant) and covers(policy, scopes)
+end
+
+local function present(verb, tenant, scopes, each, subjects, lives, records)
+  local found, known = call('MGET', unpack(records)), {}
+  for i, id in ipairs(subjects) do
+    local record, count, plain, policy = found[i], each[i] or 1, false, nil
+    if record and byte(record) == A then
+      policy = policy_of(record)
+      plain = known[policy]
+      if plain == nil then
+        plain = usual(policy, verb, tenant, scopes)
+        known[policy] = plain
+      end
+    end
+    -- What renews a life also says whether there is one; a deadline that is over may have been made longer by others.
+    if plain and sub(record, IN_PLACE + 1, IN_PLACE + DIGITS) > policy.now
+      and call('PEXPIREAT', lives[i], policy.deadline) == 1 then
+      local uses = sub(record, IN_PLACE + 29, IN_PLACE + CHANGING) + count
+      local fresh = policy.fresh .. format('%010d', uses < MOST_USES and uses or MOST_USES)
+      call('SETRANGE', records[i], PLACE, fresh)
+      flat[last + 1], flat[last + 2], flat[last + 3] = fresh, policy.left, record
+      last = last + 3
+    else
+      answer(checked(verb, tenant, scopes, count, id, lives[i], records[i], record))
+    end
+  end
+end
+
 local function group(head, ids, counts)
   local verb, caller, grant, scopes = match(head, '^(%a+) (%S+) (%S+)(.*)$')
   local each, total = counted(counts, math.max(1, #ids / ID))
   local tenant, word, left, record = authority(caller, grant, total)
   if verb == 'ask' then return answer(tenant and 'ok' or 'caller ' .. word, left, record) end
   local subjects, lives, records = keys_of(ids)
-  local found = tenant and call('MGET', unpack(records))
-  for i, id in ipairs(subjects) do
-    if tenant then
-      answer(checked(verb, tenant, scopes, each[i] or 1, id, lives[i], records[i], found[i]))
-    else
-      answer('caller ' .. word, left, record)
-    end
-  end
+  if tenant then return present(verb, tenant, scopes, each, subjects, lives, records) end
+  for _ = 1, #subjects do answer('caller ' .. word, left, record) end
 end
 
 for i = 4, #ARGV, 3 do group(ARGV[i], ARGV[i + 1], ARGV[i + 2]) end
