@@ -15,7 +15,6 @@ from tests.bench.scale import asked
 from tests.bench.scale.asked import Round
 from tests.bench.scale.turns import TICK_MS, Asks, Costs, Side, Taken, middles, turn
 from tests.bench.servers import ADMIN, Store, service
-from tests.servers import Service
 
 TURNS = 40  # of each size with each verb
 KNOWN = 1_000  # tokens that are used: the first of those that are there
@@ -37,18 +36,16 @@ def measure(stores: Mapping[int, Store], texts: Mapping[int, list[str]]) -> dict
     """Of stores that hold so many tokens each, some of them known."""
     taken: Taken = {verb: [] for verb in VERBS}
     with ExitStack() as stack:
-        sides = [Side(size, store, stack.enter_context(_server(store)), texts[size]) for size, store in stores.items()]
+        sides = [
+            Side(size, store, stack.enter_context(service(store, tick_ms=TICK_MS)), texts[size])
+            for size, store in stores.items()
+        ]
         for number in range(TURNS):
             for verb, asks in VERBS.items():
                 taken[verb].append(turn(number, asks, sides))
             for store in stores.values():
-                uvloop.run(bulk.tokens_of(store).sweep())
+                uvloop.run(bulk.tokens_of(store, retention_ms=1).sweep())
     return middles(taken, list(stores))
-
-
-def _server(store: Store) -> Service:
-    """One that wants no record of what ended, so that a sweep purges it at once."""
-    return service(store, tick_ms=TICK_MS, retention_ms=1)
 
 
 def use(side: Side, number: int) -> Round:
