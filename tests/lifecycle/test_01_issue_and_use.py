@@ -1,8 +1,10 @@
 """A token is issued, used, peeked at and renewed."""
 
 import pytest
+from msgspec import Raw
 
-from service.core.errors import Malformed, Missing, Unknown
+from service.core.errors import Consumed, Malformed, Missing, Unknown
+from service.core.token import Issued, Token
 from tests.world import World
 
 
@@ -116,3 +118,26 @@ async def test_many_are_presented_in_one_call_each_with_its_own_answer(world: Wo
     words = [getattr(answer, "state", None) or getattr(answer, "code", None) for answer in answers]
     assert words == ["active", "malformed", "revoked", "active", "missing"]
     assert (await world.tokens.peek(alive.text)).uses == 2
+
+
+async def test_many_may_be_told_in_the_words_of_who_asks(world: World) -> None:
+    """A form has places for what a use changes; a token that it does not fit is given as it is."""
+    caller, (ann, bob) = await world.caller("tokens:use"), [await world.issue(owner) for owner in ("ann", "bob")]
+    once = await world.issue("cid", uses=1)
+
+    def form(token: Token) -> bytes | None:
+        return None if token.max_uses else b"%b %d %b %b %b " + token.owner.encode()
+
+    texts = [bob.text, once.text, ann.text, "nonsense", bob.text]
+    *found, last = await world.tokens.many("use", [*texts, once.text], caller, form)
+
+    told = [bytes(one).decode().split() if isinstance(one, Raw) else type(one) for one in found]
+    assert told[0] == told[4] == await told_of(world, bob)
+    assert told[2] == await told_of(world, ann)
+    assert (told[1], told[3], type(last)) == (Token, Malformed, Consumed)
+
+
+async def told_of(world: World, one: Issued) -> list[str]:
+    """A whole life is left at the moment of its use."""
+    seen = await world.tokens.peek(one.text)
+    return [seen.id, *map(str, (seen.life_ms, seen.deadline_at_ms, seen.last_used_at_ms, seen.uses)), seen.owner]
