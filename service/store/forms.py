@@ -12,9 +12,8 @@ from msgspec.structs import replace
 from service.core.store import Form
 from service.core.token import ACTIVE
 from service.store.batch import Answer
-from service.store.record import DEADLINE, FIXED, LAST_USE, LONG, REMEMBERED, USES, _fixed
+from service.store.record import DEADLINE, FIXED, LAST_USE, LIVE, LONG, REMEMBERED, USES, _fixed
 
-LIVE = b"a "  # an active record begins with it
 THIRTEEN = b"1000000000000"  # digits, as moments have since 2001; `never` and earlier ones have zeros before them
 
 

@@ -54,9 +54,9 @@ async def answers_of(call: Awaitable[list[Any]]) -> list[Answer]:
 
 
 def triples(flat: list[Any]) -> list[Answer]:
-    """A word of digits is what a use has written over the record that it found."""
+    """A word of digits is what a use has written over the record, an active one, that it found."""
     return [
-        (word.decode(), left, found) if word[0] > NINE else ("ok", left, record.rewritten(found, word))
+        ("ok", left, record.LIVE + word + found[record.BEHIND]) if word[0] <= NINE else (word.decode(), left, found)
         for word, left, found in zip(flat[::3], flat[1::3], flat[2::3], strict=True)
     ]
 

@@ -21,6 +21,7 @@ NO_WORDS = Words()
 STATES = {state[:1].encode(): state for state in (ACTIVE, EXPIRED, REVOKED, CONSUMED)}
 # Where the words stand that a use changes, and what no use changes.
 DEADLINE, LAST_USE, USES, FIXED = slice(2, 15), slice(16, 29), slice(30, 40), slice(41, None)
+LIVE, BEHIND = b"a ", slice(40, None)  # around the three of an active one
 ENDED = "= "  # begins the line that says when and by what a token ended
 REMEMBERED, LONG = 16_384, 512  # fixed parts that are not taken apart again (2 of 4 us), at most 512 bytes each
 _words = msgspec.json.Decoder(Words)
@@ -71,11 +72,6 @@ def decode(id_: str, record: bytes, remaining: int) -> Token:
         return token
     ended = (REVOKED, "rotated") if token.rotated_to else (EXPIRED, "life")
     return replace(token, state=ended[0], ended_by=ended[1], ended_at_ms=deadline_ms)
-
-
-def rewritten(found: bytes, fresh: bytes) -> bytes:
-    """A record, once a use has written its numbers over the one that it found."""
-    return found[: DEADLINE.start] + fresh + found[USES.stop :]
 
 
 def _fixed(part: bytes) -> Token:
