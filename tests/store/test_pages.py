@@ -194,3 +194,27 @@ async def test_a_tenant_has_as_many_types_as_a_page_can_merge(backend: Backend) 
         assert (await world.issue("ann", tenant="bank", type="another")).token.state == "active"
         page = await world.lists.page(Filter(tenant="shop"), limit=100, cursor=None, descending=False)
         assert len(page.items) == 65
+
+
+@pytest.mark.parametrize(("owners", "calls"), [(3_000, 1), (1, 2)])
+@pytest.mark.parametrize("backend", backends.REAL[:1], indirect=True)
+async def test_a_page_reads_little_more_than_it_shows(
+    world: World, monkeypatch: pytest.MonkeyPatch, owners: int, calls: int
+) -> None:
+    """Only of a partition that has much more of it than the others, the whole page is asked for."""
+    issued = await asyncio.gather(*[world.issue(f"owner {n % owners}", tenant="shop") for n in range(3_000)])
+    newest = sorted((one.token for one in issued), key=lambda token: token.place, reverse=True)[:100]
+    read: list[int] = []
+    run_each = world.link.run_each
+
+    async def counted(verb: str, each: Any) -> list[Any]:
+        answers = await run_each(verb, each)
+        read.append(sum(len(rows) // 2 for rows in answers))
+        return answers
+
+    monkeypatch.setattr(world.link, "run_each", counted)
+    page = await world.lists.page(Filter(tenant="shop"), limit=100, cursor=None, descending=True)
+
+    assert [token.id for token in page.items] == [token.id for token in newest]
+    assert len(read) == calls
+    assert 100 <= sum(read) <= 400
