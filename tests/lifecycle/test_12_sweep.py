@@ -109,28 +109,6 @@ async def test_the_loop_goes_on_after_an_outage() -> None:
     await asyncio.wait_for(expirer.run(sweep, 5, stopping), 10.0)
 
 
-async def test_a_backlog_is_swept_in_two_passes_at_a_time_until_one_finds_less() -> None:
-    stopping, under_way, most = asyncio.Event(), 0, 0
-    answers: list[int | Unavailable] = [3, 5, *[expirer.LIMIT] * 6, Unavailable("timeout"), *[expirer.LIMIT] * 4]
-
-    async def sweep(_limit: int) -> Pass:
-        nonlocal under_way, most
-        under_way += 1
-        most = max(most, under_way)
-        await asyncio.sleep(0)
-        under_way -= 1
-        answer = answers.pop()
-        if isinstance(answer, Unavailable):
-            raise answer
-        if not answers:
-            stopping.set()
-        return Pass(answer, 0, 0, 0, None, [])
-
-    await asyncio.wait_for(expirer.run(sweep, 5, stopping), 10.0)
-
-    assert (answers, most) == ([], 2)
-
-
 async def test_a_life_that_somebody_else_made_longer_is_looked_at_when_it_ends(world: World) -> None:
     """Not again and again until then."""
     world.backend.checked = False  # the life does not end when its record says
