@@ -15,7 +15,7 @@ from typing import Any, Protocol, TypeVar, cast
 import msgspec
 from aiohttp import web
 from aiohttp.http_exceptions import BadHttpMessage
-from msgspec.structs import replace
+from msgspec.structs import fields, replace
 
 from service.core.errors import BadInput, Malformed
 
@@ -151,7 +151,7 @@ def decoded(body: bytes, kind: type[T]) -> T:
     """JSON as a Struct.  Raises `BadInput` that names the field."""
     try:
         value: T = decoder(cast(Any, kind)).decode(body)
-        if body.count(b":") > 1:  # else there is but one name
+        if body.count(b":") > _names(cast(Any, kind)):  # else what must be there is there once, and nothing else
             json.loads(body, object_pairs_hook=_once, parse_int=str)  # Python's own int() takes 4,300 digits at most
     except UnicodeDecodeError:
         raise BadInput("body", "is not UTF-8") from None
@@ -160,6 +160,13 @@ def decoded(body: bytes, kind: type[T]) -> T:
     except msgspec.DecodeError as error:
         raise bad_input(error, "body") from None
     return value
+
+
+@cache
+def _names(kind: Any) -> int:
+    """How many names JSON of a kind has at least, or one."""
+    required = sum(field.required for field in fields(kind)) if issubclass(kind, msgspec.Struct) else 0
+    return max(1, required)
 
 
 def _once(members: list[tuple[str, Any]]) -> None:

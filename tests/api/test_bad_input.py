@@ -224,6 +224,17 @@ async def test_the_other_calls_name_their_fields_too(admin: Caller, path: str, b
     assert (answer.status, answer.field) == (400, field)
 
 
+@pytest.mark.parametrize("again", ['"verb": "use"', '"tokens": []', '"to\\u006bens": []'])
+async def test_no_name_of_a_batch_is_given_twice(shop: Caller, again: str) -> None:
+    text = (await shop.issue())["token"]
+    body = f'{{"verb": "revoke", "tokens": ["{text}"], {again}}}'
+
+    answer = await shop.call("POST", "/v1/tokens/batch", data=body, headers={"Content-Type": "application/json"})
+
+    assert (answer.status, answer.field) == (400, "verb" if "verb" in again else "tokens")
+    assert (await shop.peek(text))["state"] == "active"
+
+
 @pytest.mark.parametrize("scopes", [["a b"], ["x\n"], [""], ["a"] * 65, ["-"], ["#"]])
 async def test_odd_scopes_never_use_a_token(shop: Caller, scopes: list[str]) -> None:
     """A scope with a space in it would be two words to the script that looks for it."""
