@@ -232,7 +232,7 @@ async def test_no_name_of_a_batch_is_given_twice(shop: Caller, again: str) -> No
     answer = await shop.call("POST", "/v1/tokens/batch", data=body, headers={"Content-Type": "application/json"})
 
     assert (answer.status, answer.field) == (400, "verb" if "verb" in again else "tokens")
-    assert (await shop.peek(text))["state"] == "active"
+    assert (await shop.peek(text)).json["state"] == "active"
 
 
 @pytest.mark.parametrize("scopes", [["a b"], ["x\n"], [""], ["a"] * 65, ["-"], ["#"]])
