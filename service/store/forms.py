@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from service.core.store import Form
 from service.core.token import ACTIVE
 from service.store.batch import Answer
-from service.store.record import DEADLINE, FIXED, LAST_USE, LIVE, LONG, REMEMBERED, USES, _fixed
+from service.store.record import DEADLINE, FIXED, LAST_USE, LIVE, LONG, REMEMBERED, USES, fixed_of
 
 THIRTEEN = b"1000000000000"  # digits, as moments have since 2001; `never` and earlier ones have zeros before them
 
@@ -31,5 +31,5 @@ def written(form: Form, id_: str, answer: Answer) -> Raw | None:
 
 @lru_cache(REMEMBERED)
 def _made(form: Form, part: bytes) -> tuple[int, bytes | None]:
-    token = replace(_fixed(part), state=ACTIVE)
+    token = replace(fixed_of(part), state=ACTIVE)
     return token.life_ms or 0, form(token) if token.life_ms else None

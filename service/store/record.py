@@ -56,7 +56,7 @@ def decode(id_: str, record: bytes, remaining: int) -> Token:
     An active one without a life has lapsed, whether or not a sweep has marked it.  Each use runs this once.
     """
     part = record[FIXED]
-    fixed = (_remembered if len(part) <= LONG else _fixed)(part)
+    fixed = (_remembered if len(part) <= LONG else fixed_of)(part)
     deadline_ms, life = int(record[DEADLINE]), fixed.life_ms
     token = replace(
         fixed,
@@ -74,7 +74,7 @@ def decode(id_: str, record: bytes, remaining: int) -> Token:
     return replace(token, state=ended[0], ended_by=ended[1], ended_at_ms=deadline_ms)
 
 
-def _fixed(part: bytes) -> Token:
+def fixed_of(part: bytes) -> Token:
     """What no use changes, from the bytes behind those that it changes."""
     line, owner, sequence, rest, *lines = part.decode().split("\n")
     life, ceiling, most, flags_, tenant, kind, *scopes = line.split(" ")
@@ -94,7 +94,7 @@ def _fixed(part: bytes) -> Token:
     )  # fmt: skip
 
 
-_remembered = lru_cache(REMEMBERED)(_fixed)
+_remembered = lru_cache(REMEMBERED)(fixed_of)
 
 
 def decode_event(kind: str, id_: str, record: bytes, moment_ms: int) -> Token:

@@ -183,14 +183,16 @@ class RedisStore:
 
         where = self._where(which)
         most = min(limit, _likely(limit, len(where)))
-        parts = await read(where, most)
-        rows = sorted(chain(*parts.values()), reverse=descending)[:limit]
-        # Of a partition that gave all that it might, more can stand before the last row: it is asked for all of them.
-        cut = [number for number, part in parts.items() if most == len(part) < limit and part[-1] in rows[: limit - 1]]
-        if cut:
-            parts |= await read(cut, limit)
+        parts, whole = await read(where, most), set[int]()
+        while True:
             rows = sorted(chain(*parts.values()), reverse=descending)[:limit]
-        return rows
+            # Of a partition that gave all that it might, more can stand before the last row: it is asked for all of
+            # them.  And again: where some ended since, the page reaches further into what others gave.
+            cut = [n for n in where if n not in whole and len(parts[n]) == most and parts[n][-1] in rows[: limit - 1]]
+            if not cut:
+                return rows
+            parts |= await read(cut, limit)
+            whole.update(cut)
 
     async def _read(
         self, which: Filter, where: Sequence[int], after: int, before: int, limit: int, descending: bool

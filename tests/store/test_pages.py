@@ -218,3 +218,27 @@ async def test_a_page_reads_little_more_than_it_shows(
     assert [token.id for token in page.items] == [token.id for token in newest]
     assert len(read) == calls
     assert 100 <= sum(read) <= 400
+
+
+async def test_what_ends_while_a_page_is_read_hides_nobody(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page then reaches further, past the rows that were read of the others."""
+    owners = {world.store.partition("shop", f"owner {number}"): f"owner {number}" for number in range(99)}
+    *early, late = list(owners.values())[:5]
+    for owner in early:
+        await asyncio.gather(*[world.issue(owner, tenant="shop") for _ in range(20)])
+    behind = [await world.issue(late, tenant="shop") for _ in range(50)]
+    run_each, calls = world.link.run_each, itertools.count()
+
+    async def ending(verb: str, each: Any) -> list[Any]:
+        answers = await run_each(verb, each)
+        for owner in early if verb == "page" and next(calls) == 0 else ():
+            await world.store.revoke_owner("shop", owner, None, "owner", [], 100, dry=False)
+        return answers
+
+    async def nothing() -> None:
+        return
+
+    monkeypatch.setattr(world.link, "run_each", ending)
+    seen = await walk(world, Filter(tenant="shop", states=("active",)), 40, False, nothing)
+
+    assert [token.id for token in seen] == [one.token.id for one in behind]

@@ -99,3 +99,37 @@ async def test_on_a_full_store_that_lets_no_script_exceed_a_pass_is_still_whole(
     await world.redis.config_set("maxmemory", 0)
     assert done.marked == 3
     assert [await world.story(one) for one in issued] == [["issued", "expired"]] * 3
+
+
+@pytest.mark.parametrize("backend", backends.REAL, indirect=True)
+async def test_on_such_a_store_those_that_were_renewed_stop_no_pass(world: World) -> None:
+    """Nothing would be forgotten any more, and the store stay full."""
+    world.link.scripts.say_allow_oom(allowed=False)
+    renewed, over = await world.issue("ann", life_ms=60_000), await world.issue("ann")
+    await world.redis.zadd(f"{keys.tag(keys.partition(renewed.token.id))}due", {keys.short(renewed.token.id): 1})
+    await world.expire_now(over)
+    world.on_close(world.redis.config_set, "maxmemory", 0)
+    await world.redis.config_set("maxmemory", 1)
+
+    passes = [await world.store.sweep(1) for _ in range(2)]
+
+    await world.redis.config_set("maxmemory", 0)
+    assert [(done.marked, done.rescored) for done in passes] == [(0, 1), (1, 0)]
+    assert 59_000 < ((await world.store.sweep(200)).wait_ms or 0) <= 60_000
+
+
+@pytest.mark.parametrize("verb", ["revoke", "revoke_owner"])
+async def test_one_for_ever_that_is_not_there_any_more_was_evicted(world: World, verb: str) -> None:
+    """It had no deadline that it could have expired at."""
+    one = await world.issue("ann", life_ms=None)
+    await world.lose_life(one)
+    before = await world.now()
+
+    if verb == "revoke":
+        await world.tokens.revoke(one.text)
+    else:
+        await world.store.revoke_owner("default", "ann", None, "owner", [], 9, dry=False)
+
+    seen = await world.tokens.look(one.token.id, await world.caller("tokens:read"))
+    assert (seen.state, seen.ended_by) == ("expired", "evicted")
+    assert before <= (seen.ended_at_ms or 0) <= await world.now()

@@ -29,14 +29,14 @@ local function read(ids)
   return redis.call('MGET', unpack(records)), redis.call('EXISTS', unpack(lives)) > 0
 end
 
--- How long ago (ms) a moment was that is given in digits, and this in digits; less than 0 in the future.  What is over
--- at once had few deadlines: each is computed once.
+-- How long ago (ms) a deadline was that is given in digits, and this in digits; less than 0 in the future and of none.
+-- What is over at once had few deadlines: each is computed once.
 local ago = {}
 
 local function lateness(digits)
   local late = ago[digits]
   if not late then
-    local ms = now - digits
+    local ms = tonumber(digits) == 0 and -1 or now - digits
     late = { ms = ms, digits = whole(math.max(0, ms)) }
     if ms >= 0 then ago[digits] = late end -- the clock may go on
   end

@@ -120,7 +120,7 @@ local function authority(caller, grant, count)
   local admin = covers(policy, 'admin')
   if policy.type ~= 'service' or not (admin or covers(policy, grant)) then return nil, 'forbidden', left, record end
   word, left, record = checked('use', ANY, '', count, caller, key('l', caller), record_key, record)
-  return find(word, 'ok', 1, true) and (admin and ANY or policy.tenant), word, left, record
+  return sub(word, 1, 2) == 'ok' and (admin and ANY or policy.tenant), word, left, record
 end
 
 local tags = {}

@@ -10,12 +10,11 @@ local room = tonumber(ARGV[3])
 local marked, rescored, purged, evicted, wait = 0, 0, 0, 0, -1
 local lags = {}
 
--- The record says it exactly; only a TTL that somebody else made longer says more.
-local function rescore(due, id, record, left)
-  rescored = rescored + 1
-  if left == -1 then return redis.call('ZREM', due, id) end
+-- When the life may end of one that is alive.  The record says it exactly; only a TTL that somebody else made longer
+-- says more.
+local function due_at(record, left)
   local deadline = tonumber(sub(record, IN_PLACE + 1, IN_PLACE + DIGITS))
-  redis.call('ZADD', due, whole(deadline > now and deadline or now + left), id)
+  return whole(deadline > now and deadline or now + left)
 end
 
 local function mark(id, record)
@@ -31,18 +30,22 @@ local function first(due) return tonumber(redis.call('ZRANGE', due, 0, 0, 'WITHS
 local function visit(due)
   local ids = redis.call('ZRANGEBYSCORE', due, '-inf', whole(now), 'LIMIT', 0, room)
   local records, living = read(ids)
+  local out, again = {}, {}
   for i, id in ipairs(ids) do
     local record = records[i]
-    local left = living and remaining(id)
-    if not record or byte(record) ~= A then
-      redis.call('ZREM', due, id)
-    elseif left then
-      rescore(due, id, record, left)
-    else
+    local active, left = record and byte(record) == A, living and remaining(id)
+    if active and not left then
       mark(id, record)
+    else
+      out[#out + 1] = id
+      if active then rescored = rescored + 1 end
+      if active and left ~= -1 then again[#again + 1], again[#again + 2] = due_at(record, left), id end
     end
   end
   write_ends()
+  -- Taken out first, which a full store allows.
+  if #out > 0 then redis.call('ZREM', due, unpack(out)) end
+  if #again > 0 then redis.call('ZADD', due, unpack(again)) end
   room = room - #ids
 end
 
@@ -61,17 +64,25 @@ local function purge(tag, ids)
   purged = purged + #keys
 end
 
--- Those that ended together are forgotten together; gives when the next are to be, or nil.
+-- Those that ended together are forgotten together; gives when the next are to be, or nil.  Some may have ended by a
+-- clock that was set back since: these go behind the others, as if they ended now, and hold nobody up.
 local function forget(tag)
+  local gone = tag .. 'gone'
   while true do
-    local ended = redis.call('LINDEX', tag .. 'gone', 0)
-    local at = ended and sub(ended, 1, DIGITS) + RETENTION
-    if not ended or at > now or room <= 0 then return at or nil end
-    local ids = {}
-    for place = DIGITS + 1, #ended, ID do ids[#ids + 1] = sub(ended, place, place + ID - 1) end
-    purge(tag, ids)
-    redis.call('LPOP', tag .. 'gone')
-    room = room - #ids
+    local ended = redis.call('LINDEX', gone, 0)
+    if not ended then return nil end
+    local at = tonumber(sub(ended, 1, DIGITS))
+    if room <= 0 or at <= now and at + RETENTION > now then return at + RETENTION end
+    redis.call('LPOP', gone)
+    if at > now then
+      redis.call('RPUSH', gone, whole(now) .. sub(ended, DIGITS + 1))
+      room = room - 1
+    else
+      local ids = {}
+      for place = DIGITS + 1, #ended, ID do ids[#ids + 1] = sub(ended, place, place + ID - 1) end
+      purge(tag, ids)
+      room = room - #ids
+    end
   end
 end
 
