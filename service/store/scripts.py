@@ -58,7 +58,7 @@ class Scripts:
             self._scripts[verb] = text, sha1(text.encode(), usedforsecurity=False).hexdigest()
 
     async def __call__(self, redis: Redis, verb: str, key: str | list[str], *args: Any) -> Any:
-        """The script's answer, and its transitions: `kind id late`, a line each.
+        """The script's answer, and its transitions, three words for each kind: see `made` in the prelude.
 
         NOSCRIPT (a restart, a failover, SCRIPT FLUSH) ran nothing, so the script is sent whole: to load it and call it
         again could find it flushed once more.

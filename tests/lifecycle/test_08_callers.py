@@ -1,5 +1,6 @@
 """Who may ask.  Callers are tokens too: of type `service`, with grants, bound to a tenant."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -129,6 +130,18 @@ async def test_a_callers_token_that_does_not_do_is_told_from_the_one_it_asks_abo
         assert isinstance(refused.value.refusal, kind)
 
     assert (await world.tokens.peek(issued.text)).uses == 0
+
+
+async def test_a_caller_that_is_refused_is_so_for_all_that_it_asks_about_at_once(world: World) -> None:
+    issued, caller = [await world.issue(owner) for owner in "abc"], await world.caller("tokens:read")
+    texts = [one.text for one in issued]
+
+    with pytest.raises(CallerRefused):
+        await world.tokens.many("use", texts, caller)
+    apart = await asyncio.gather(*[world.tokens.use(text, by=caller) for text in texts], return_exceptions=True)
+
+    assert [type(answer) for answer in apart] == [CallerRefused] * 3
+    assert [(await world.tokens.peek(text)).uses for text in texts] == [0] * 3
 
 
 async def test_nobody_hands_out_grants_that_it_lacks(world: World) -> None:

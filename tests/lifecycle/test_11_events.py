@@ -50,14 +50,21 @@ async def test_an_expiry_carries_its_exact_deadline_and_when_it_was_detected(wor
     assert swept_from <= event.at_ms <= await world.now()
 
 
-async def test_uses_leave_no_event_unless_the_settings_ask_for_them(backend: Backend) -> None:
+async def test_uses_leave_no_event_unless_the_settings_ask_for_them(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Events alone: a line of the log for each use would say again what the line of its request says."""
     async with World(backend, events_used=True) as world:
-        issued = await world.issue("ann", uses=2)
+        issued, counted = await world.issue("ann"), await world.issue("ann", uses=2)
+        lines: list[str] = []
+        monkeypatch.setattr(world.link, "_changed", lambda kind, *_: lines.append(kind))
 
-        await world.tokens.use(issued.text)
-        await world.tokens.use(issued.text)
+        for text in (issued.text, counted.text) * 2:
+            await world.tokens.use(text)
 
-        assert await world.story(issued) == ["issued", "used", "used", "consumed"]
+        assert await world.story(issued) == ["issued", "used", "used"]
+        assert await world.story(counted) == ["issued", "used", "used", "consumed"]
+        assert lines == ["consumed"]
 
 
 async def test_events_are_narrowed_by_tenant_owner_and_kind(world: World) -> None:

@@ -7,6 +7,8 @@ from typing import cast
 import pytest
 from redis.exceptions import ResponseError
 
+from service.core.errors import Expired
+from service.core.token import Token
 from service.store import evictions
 from service.store.evictions import Evictions
 from tests import backends
@@ -46,6 +48,23 @@ async def test_what_was_evicted_is_marked_by_the_next_sweep_and_nothing_else_is(
     assert await world.states(*lost) == ["expired"] * 20
     assert await world.states(*kept, eternal, revoked) == [*["active"] * 21, "revoked"]
     assert {event.token.ended_by for event in await world.events(kind="expired")} == {"evicted"}
+
+
+@pytest.mark.parametrize("verb", ["use", "peek"])
+async def test_what_was_evicted_is_refused_before_any_sweep(world: World, verb: str) -> None:
+    """Its record says that it has an hour left: only its life says that it is over."""
+    lost, kept = await world.issue("ann"), await world.issue("ann")
+    await world.lose_life(lost)
+    caller = await world.caller("tokens:use")
+
+    answers = await world.tokens.many(verb, [lost.text, kept.text, lost.text], caller)
+
+    assert [type(answer) for answer in answers] == [Expired, Token, Expired]
+    with pytest.raises(Expired):
+        await getattr(world.tokens, verb)(lost.text)
+    await world.make_due(lost)
+    await world.sweep()
+    assert await world.story(lost) == ["issued", "expired"]
 
 
 async def test_one_that_expired_meanwhile_is_no_eviction(world: World) -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from service.core.errors import BadInput
 from service.core.token import Issued
 from service.store import keys
 from tests.backends import Backend
@@ -129,3 +130,17 @@ async def test_what_is_due_goes_before_what_is_to_be_forgotten(backend: Backend,
 
         assert (done.marked, done.purged) == (1, limit - 1)
         assert (done.wait_ms == 0) == (limit == 1)
+
+
+async def test_a_type_that_is_forgotten_leaves_its_place_to_another(backend: Backend) -> None:
+    """A tenant has 64 types in a partition; those of long ago must not count."""
+    async with World(backend, partitions=1) as world:
+        *_, last = [await world.issue("ann", tenant="shop", type=f"type-{number}") for number in range(64)]
+        await world.tokens.revoke(last.text)
+        with pytest.raises(BadInput, match="type"):
+            await world.issue("ann", tenant="shop", type="another")
+
+        await world.pass_retention(last)
+        await world.store.sweep(200)
+
+        assert (await world.issue("ann", tenant="shop", type="another")).token.state == "active"

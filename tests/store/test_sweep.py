@@ -7,6 +7,7 @@ import pytest
 
 from service.store import keys
 from tests import backends
+from tests.backends import Backend
 from tests.world import World
 
 MANY = 200
@@ -133,3 +134,37 @@ async def test_one_for_ever_that_is_not_there_any_more_was_evicted(world: World,
     seen = await world.tokens.look(one.token.id, await world.caller("tokens:read"))
     assert (seen.state, seen.ended_by) == ("expired", "evicted")
     assert before <= (seen.ended_at_ms or 0) <= await world.now()
+
+
+async def test_how_late_each_was_found_is_told_of_those_that_expired(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that was evicted is not late at all; one that was rotated did not expire."""
+    early, late, evicted, rotated = [await world.issue("ann") for _ in range(4)]
+    await world.tokens.rotate(rotated.text, overlap_ms=60_000)
+    for one, left_ms in ((early, -90_000), (late, -30_000), (rotated, -60_000)):
+        await world.shorten(one, left_ms)
+    await world.lose_life(evicted)
+    await world.make_due(evicted)
+    told: dict[str, tuple[str, int | None]] = {}
+    monkeypatch.setattr(world.link, "_changed", lambda kind, id_, late_ms: told.update({id_: (kind, late_ms)}))
+
+    done = await world.store.sweep(200)
+
+    kinds, lates = zip(*[told[one.token.id] for one in (early, late, evicted, rotated)], strict=True)
+    assert kinds == ("expired", "expired", "expired", "revoked")
+    assert [None if ms is None else ms // 30_000 for ms in lates] == [3, 1, 0, None]
+    assert lates[2] == 0
+    assert sorted(ms // 30_000 for ms in done.lags_ms) == [0, 1, 2, 3]
+    assert done.evicted == 1
+
+
+@pytest.mark.parametrize("backend", backends.REAL, indirect=True)
+async def test_ends_trim_the_events_too(backend: Backend) -> None:
+    """Whole nodes of the stream go, of 100 entries each."""
+    async with World(backend, partitions=1, events_kept=10) as world:
+        await asyncio.gather(*[world.issue("ann") for _ in range(MANY)])
+
+        await world.store.revoke_owner("default", "ann", None, "owner", [], MANY, dry=False)
+
+        assert await world.redis.xlen(keys.events(0)) <= 10 + 100
