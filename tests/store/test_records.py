@@ -145,6 +145,16 @@ def test_a_clock_that_was_set_back_never_shows_more_than_the_full_life() -> None
     assert record.decode("00" * 16, line, 59_000).remaining_ms == 59_000
 
 
+@pytest.mark.parametrize("late_ms", [0, 3])
+def test_what_a_token_of_a_short_life_did_is_told_as_of_one_alive(late_ms: int) -> None:
+    """The stream's clock reads later than the script's: a life of a millisecond may be over by it."""
+    line = b"a 1764000000001 1764000000000 0000000000 1 - - s default session\nann\n3612672000000000\n{}"
+
+    token = record.decode_event("issued", "00" * 16, line, 1_764_000_000_001 + late_ms)
+
+    assert (token.state, token.remaining_ms, token.ended_at_ms) == ("active", 1, None)
+
+
 @pytest.mark.parametrize("said", [b'"' + b"x" * 4_096 + b'"', b"", b"{", b"1 2", b'"\n"', b'"\xff"', b"[1,]", b"NaN"])
 async def test_what_is_no_json_or_too_much_is_refused_before_it_is_written(said: bytes) -> None:
     with pytest.raises(BadInput, match="metadata"):

@@ -168,3 +168,17 @@ async def test_ends_trim_the_events_too(backend: Backend) -> None:
         await world.store.revoke_owner("default", "ann", None, "owner", [], MANY, dry=False)
 
         assert await world.redis.xlen(keys.events(0)) <= 10 + 100
+
+
+@pytest.mark.parametrize("lost", ["t", "tl"], ids=["record", "record and life"])
+async def test_what_lost_its_record_keeps_no_owner_from_being_revoked(world: World, lost: str) -> None:
+    """An evicting store may have taken it; the lists still name it."""
+    world.backend.checked = False
+    first, *others = [await world.issue("ann") for _ in range(3)]
+    place = keys.tag(keys.partition(first.token.id)), keys.short(first.token.id)
+    await world.redis.delete(*[f"{place[0]}{kind}:{place[1]}" for kind in lost])
+
+    answer = await world.store.revoke_owner("default", "ann", None, "owner", [], 9, dry=False)
+
+    assert answer == (2, False)
+    assert await world.states(*others) == ["revoked"] * 2
