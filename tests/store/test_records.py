@@ -155,6 +155,14 @@ def test_what_a_token_of_a_short_life_did_is_told_as_of_one_alive(late_ms: int) 
     assert (token.state, token.remaining_ms, token.ended_at_ms) == ("active", 1, None)
 
 
+def test_what_a_token_without_a_deadline_did_is_told_as_of_one_for_ever() -> None:
+    line = b"a 0000000000000 1764000000000 0000000000 - - - s default session\nann\n3612672000000000\n{}"
+
+    token = record.decode_event("issued", "00" * 16, line, 1_764_000_000_000)
+
+    assert (token.state, token.remaining_ms, token.deadline_at_ms) == ("active", None, None)
+
+
 @pytest.mark.parametrize("said", [b'"' + b"x" * 4_096 + b'"', b"", b"{", b"1 2", b'"\n"', b'"\xff"', b"[1,]", b"NaN"])
 async def test_what_is_no_json_or_too_much_is_refused_before_it_is_written(said: bytes) -> None:
     with pytest.raises(BadInput, match="metadata"):
