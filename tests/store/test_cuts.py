@@ -1,6 +1,7 @@
 """Of each partition a page reads its likely share; what a partition has beyond it is not passed over."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -36,3 +37,20 @@ async def test_a_row_beyond_the_share_of_its_partition_is_the_last_of_a_page(wor
         for page in found:
             assert [token.id for token in page] == [one.token.id for one in issued[: len(page)]]
         assert [len(page) for page in found] == [min(limit, len(issued)) for limit in (PAGE - 1, PAGE, PAGE + 1)]
+
+
+async def test_of_partitions_that_gave_less_than_asked_for_nothing_is_asked_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    issued = [await world.issue(f"owner {number}", tenant="shop") for number in range(30)]
+    run_each, asked = world.link.run_each, list[str]()
+
+    async def noted(verb: str, each: Any) -> list[Any]:
+        asked.append(verb)
+        return await run_each(verb, each)
+
+    monkeypatch.setattr(world.link, "run_each", noted)
+    page = await world.store.page(Filter(tenant="shop"), 0, 2**62, PAGE, descending=False)
+
+    assert [token.id for token in page] == [one.token.id for one in issued]
+    assert asked == ["page"]
