@@ -34,7 +34,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="small sizes and short rounds: to see that it runs")
     speed = parser.add_argument_group("speed")
     speed.add_argument("--rounds", type=int, default=8)
-    speed.add_argument("--seconds", type=float, default=1.5, help="of one turn: of a batch, the last answers take a twentieth of one")
+    speed.add_argument("--seconds", type=float, default=1.5, help="of one turn")
     speed.add_argument("--tokens", type=int, default=50_000, help="issued to weigh one")
     many = parser.add_argument_group("scale")
     many.add_argument("--live", type=int, default=1_000_000, help="tokens in the end, a power of ten")
