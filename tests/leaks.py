@@ -151,13 +151,27 @@ def _lists(scan: Scan) -> Iterator[str]:
     for place, token in scan.records.items():
         rest = f"{token.tenant}:{token.type}:{token.state}"
         expected.setdefault(f"{place[:8]}i:{rest}", []).append((place[8:], token.sequence))
-        owned = f"{token.owner}\n{token.sequence}\n{place[8:]}"
-        expected.setdefault(f"{place[:8]}o:{rest}", []).append((owned, 0))
+        expected.setdefault(f"{place[:8]}o:{rest}", []).append((f"{token.owner}\n{token.sequence:016}", 0))
     found = scan.lists()
     for name in expected.keys() | found.keys():
         want, have = sorted(expected.get(name, [])), sorted(found.get(name, []))
         if want != have:
             yield f"the list {name} holds {have}, the records say {want}"
+    yield from _owned(scan, found)
+
+
+def _owned(scan: Scan, lists: dict[str, list[tuple[str, int]]]) -> Iterator[str]:
+    """A place in a list by owner leads to one token, and it is this owner's."""
+    tokens: dict[tuple[str, int], list[str | None]] = {}  # a tenant's list and a sequence number -> owners
+    for name in filter(lambda name: scan.kind(name) == "i", lists):
+        for id_, sequence in lists[name]:
+            token = scan.records.get(name[:8] + id_)
+            tokens.setdefault((name, sequence), []).append(token and token.owner)
+    for name in filter(lambda name: scan.kind(name) == "o", lists):
+        for place, _ in lists[name]:
+            owner, _, number = place.partition("\n")
+            if (found := tokens.get((f"{name[:8]}i{name[9:]}", int(number)))) != [owner]:
+                yield f"the place {place!r} in {name} leads to tokens of {found}"
 
 
 def _counts(scan: Scan) -> Iterator[str]:

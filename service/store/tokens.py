@@ -134,8 +134,10 @@ class RedisStore:
             wanted = max(limit - len(page), STRIDE)
             rows = await self._rows(which, after, before, wanted, descending=descending)
             found = await self.present_many(Ask("look", None), [dashed(id_) for _, id_ in rows]) if rows else []
-            # One may have been purged since its list was read; one may have expired before a sweep marked it.
-            page += [one for one in found if isinstance(one, Token) and one.state in (which.states or STATES)]
+            # One may have been purged since its list was read; one may have expired before a sweep marked it; and a
+            # damaged store may have given its number to another owner's too.
+            known = [one for one in found if isinstance(one, Token) and which.owner in (None, one.owner)]
+            page += [one for one in known if one.state in (which.states or STATES)]
             if len(rows) < wanted:
                 break
             after, before = (after, rows[-1][0]) if descending else (rows[-1][0], before)

@@ -15,10 +15,10 @@ local function shape_of(policy)
 end
 
 -- Of a record: its shape, its sequence number, and its place in the lists by owner, as `place` has it.
-local function shown(id, record)
+local function shown(record)
   local line = find(record, '\n', POLICY, true)
   local owner = find(record, '\n', line + 1, true)
-  return shape_of(sub(record, POLICY, line - 1)), sub(record, owner + 1, owner + 16), sub(record, line + 1, owner + 17) .. id
+  return shape_of(sub(record, POLICY, line - 1)), sub(record, owner + 1, owner + 16), sub(record, line + 1, owner + 16)
 end
 
 -- The records of ids of one partition, and whether any of them has a life.
@@ -63,7 +63,7 @@ begin()
 -- Lets an active token end, once `write_ends` has followed: as what, when (in digits) and by what; without these, its
 -- life is gone, and it gives how late (ms) that is found, less than 0 of an evicted one.
 local function finish(id, record, state, at, by)
-  local shape, sequence, place = shown(id, record)
+  local shape, sequence, place = shown(record)
   local late
   if state then
     ending.lives[#ending.lives + 1] = key('l', id)

@@ -9,7 +9,10 @@
 local tag, tenant, owner, only_type, states = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
 local first, last, limit, descending = ARGV[8], ARGV[9], tonumber(ARGV[10]), ARGV[11] == 'desc'
 
-local found = {}
+local found = {} -- rows: sequence number and id; of an owner's, the list that has the id
+
+-- Stands for an id that was lost: a token that nobody knows.  Its row counts, so that a page goes on behind it.
+local NOBODY = sub(tag, 5, 6) .. string.rep('0', ID - 2)
 
 local function of_all(list)
   local rows
@@ -21,7 +24,7 @@ local function of_all(list)
   for i = 1, #rows, 2 do found[#found + 1] = { tonumber(rows[i + 1]), rows[i] } end
 end
 
-local function of_one(list)
+local function of_one(list, all)
   local from, to = places(owner, tonumber(first), tonumber(last))
   local rows
   if descending then
@@ -29,17 +32,14 @@ local function of_one(list)
   else
     rows = redis.call('ZRANGEBYLEX', list, from, to, 'LIMIT', 0, limit)
   end
-  for _, place in ipairs(rows) do
-    local sequence, id = string.match(place, '(%d+)\n(%w+)$')
-    found[#found + 1] = { tonumber(sequence), id }
-  end
+  for _, place in ipairs(rows) do found[#found + 1] = { tonumber(sub(place, -16)), nil, all } end
 end
 
 for _, field in ipairs(redis.call('HKEYS', tag .. 'n:' .. tenant)) do
   local kind, state = string.match(field, '^(.*):(%a+)$')
   if (only_type == '' or only_type == kind) and (states == '' or string.find(states, ' ' .. state .. ' ', 1, true)) then
     local rest = tenant .. ':' .. kind .. ':' .. state
-    if owner == '' then of_all(tag .. 'i:' .. rest) else of_one(tag .. 'o:' .. rest) end
+    if owner == '' then of_all(tag .. 'i:' .. rest) else of_one(tag .. 'o:' .. rest, tag .. 'i:' .. rest) end
   end
 end
 table.sort(found, function(a, b)
@@ -49,6 +49,7 @@ end)
 
 local answer = {}
 for i = 1, math.min(limit, #found) do
-  answer[2 * i - 1], answer[2 * i] = whole(found[i][1]), found[i][2]
+  local sequence, id, list = whole(found[i][1]), found[i][2], found[i][3]
+  answer[2 * i - 1], answer[2 * i] = sequence, id or id_at(list, sequence) or NOBODY
 end
 return answer

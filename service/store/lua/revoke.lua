@@ -12,7 +12,7 @@ local function answer(word, record) flat[#flat + 1], flat[#flat + 2], flat[#flat
 for i = 5, #ARGV do
   local id = ARGV[i]
   local record = redis.call('GET', key('t', id))
-  if not record or (tenant ~= '*' and tenant ~= string.match(shown(id, record).kind, '^%S+')) then
+  if not record or (tenant ~= '*' and tenant ~= string.match(shown(record).kind, '^%S+')) then
     answer('unknown', '')
   else
     if byte(record) == A then

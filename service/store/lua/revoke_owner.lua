@@ -12,37 +12,58 @@ for i = 10, #ARGV do kept[ARGV[i]] = true end
 local revoked, more = 0, 0
 
 -- Reads past the spared ones, never past the limit: spared ids are few (the caller bounds them).
-local function of_kind(kind)
-  local ids, most = {}, limit + #ARGV - 9
+local function places_in(list)
+  local most = limit + #ARGV - 9
   local from, to = places(owner, 0, LAST)
-  local found = redis.call('ZRANGEBYLEX', tag .. 'o:' .. tenant .. ':' .. kind .. ':active', from, to, 'LIMIT', 0, most + 1)
+  local found = redis.call('ZRANGEBYLEX', list, from, to, 'LIMIT', 0, most + 1)
   if #found > most then more = 1 end
-  for _, place in ipairs(found) do
-    local id = string.match(place, '%w+$')
-    if not kept[id] then ids[#ids + 1] = id end
-  end
-  return ids
+  return found
 end
 
 -- One whose life is gone ends too, as what it is, and is no part of what was asked for.
-local function end_all(ids)
-  local records = read(ids)
-  for i, id in ipairs(ids) do
-    if revoked == limit then
-      more = 1
-      break
-    end
-    local left = records[i] and remaining(id)
-    if left then revoked = revoked + 1 end
-    if records[i] and not dry then
-      if left then finish(id, records[i], 'revoked', whole(now), reason) else finish(id, records[i]) end
+local function finish_one(id, record)
+  local left = remaining(id)
+  if left then revoked = revoked + 1 end
+  if dry then return end
+  if left then finish(id, record, 'revoked', whole(now), reason) else finish(id, record) end
+end
+
+-- A store that evicts or was damaged has places that no active token stands for.  They are taken out, as the next call
+-- would read the same ones again.  lost: groups of those that the tenant's list and the counts still have; stray: places
+-- without an id there, or with that of a token that is not of this place.
+local function tidy(by_owner, lost, stray)
+  if dry then return end
+  relist(tag, lost, -1)
+  if #stray > 0 then redis.call('ZREM', by_owner, unpack(stray)) end
+end
+
+local function end_all(kind)
+  local rest = tenant .. ':' .. kind .. ':active'
+  local ids, standing, lost, stray = {}, {}, {}, {}
+  for _, place in ipairs(places_in(tag .. 'o:' .. rest)) do
+    local id = id_at(tag .. 'i:' .. rest, sub(place, -16))
+    if id then ids[#ids + 1], standing[#ids + 1] = id, place else stray[#stray + 1] = place end
+  end
+  for i, record in ipairs(read(ids)) do
+    local id, place = ids[i], standing[i]
+    if not record or byte(record) ~= A then
+      add(group_of(lost, 'active', tenant .. ' ' .. kind), id, sub(place, -16), place)
+    elseif not find(record, '\n' .. place .. '\n', POLICY, true) then
+      stray[#stray + 1] = place
+    elseif not kept[id] then
+      if revoked == limit then
+        more = 1
+        break
+      end
+      finish_one(id, record)
     end
   end
+  tidy(tag .. 'o:' .. rest, lost, stray)
   write_ends()
 end
 
 for _, field in ipairs(redis.call('HKEYS', tag .. 'n:' .. tenant)) do
   local kind = string.match(field, '^(.*):active$')
-  if kind and (only == '' or only == kind) then end_all(of_kind(kind)) end
+  if kind and (only == '' or only == kind) then end_all(kind) end
 end
 return { revoked, more }

@@ -53,7 +53,7 @@ local function purge(tag, ids)
   local groups, keys = {}, {}
   for i, record in ipairs(read(ids)) do
     if record and byte(record) ~= A then
-      local shape, sequence, place = shown(ids[i], record)
+      local shape, sequence, place = shown(record)
       add(group_of(groups, state_of(record), shape.kind), ids[i], sequence, place)
       keys[#keys + 1] = tag .. 't:' .. ids[i]
     end
