@@ -81,7 +81,8 @@ end
 -- The one way into a final state: life, record, lists, counts, what is to be forgotten, and events in one step, of 1,000
 -- tokens or so at most: `unpack` has its bounds.  It begins by taking something away, which a full store allows.
 -- The event of one that expired at its deadline has the record as it was found: nothing is told anew but its state.
-local function write_ends()
+-- out: they are out of what is due already.
+local function write_ends(out)
   local number, ids = ending.number, ending.ids
   if number == 0 then return end
   local tag = tag_of(ids[1])
@@ -94,7 +95,7 @@ local function write_ends()
     append(stream, ending.states[i], ids[i], final or ending.records[i], i < number)
   end
   if #ending.lives > 0 then redis.call('DEL', unpack(ending.lives)) end
-  redis.call('ZREM', tag .. 'due', unpack(ids))
+  if not out then redis.call('ZREM', tag .. 'due', unpack(ids)) end
   redis.call('RPUSH', tag .. 'gone', whole(now) .. table.concat(ids))
   for state, kinds in pairs(ending.groups) do
     for _, group in pairs(kinds) do tell(state, table.concat(group.ids), table.concat(group.lates, ' ')) end

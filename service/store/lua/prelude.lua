@@ -190,10 +190,11 @@ local function create(token)
   redis.call('HSET', tag .. 'n', 'sequence', token.sequence)
   token.state, token.last, token.rotation = 'active', now, ''
   token.deadline = full_life(token.life, token.ceiling)
+  -- The value says nothing; a small number is one that Redis 7 has already: 24 bytes less than an empty string.
   if token.deadline == 0 then
-    redis.call('SET', key('l', token.id), '')
+    redis.call('SET', key('l', token.id), '1')
   else
-    redis.call('SET', key('l', token.id), '', 'PXAT', whole(token.deadline))
+    redis.call('SET', key('l', token.id), '1', 'PXAT', whole(token.deadline))
     redis.call('ZADD', tag .. 'due', whole(token.deadline), token.id)
   end
   token.remaining = token.deadline == 0 and -1 or token.deadline - now

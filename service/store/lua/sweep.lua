@@ -30,21 +30,22 @@ local function first(due) return tonumber(redis.call('ZRANGE', due, 0, 0, 'WITHS
 local function visit(due)
   local ids = redis.call('ZRANGEBYSCORE', due, '-inf', whole(now), 'LIMIT', 0, room)
   local records, living = read(ids)
-  local out, again = {}, {}
+  local again = {}
   for i, id in ipairs(ids) do
     local record = records[i]
-    local active, left = record and byte(record) == A, living and remaining(id)
-    if active and not left then
-      mark(id, record)
-    else
-      out[#out + 1] = id
-      if active then rescored = rescored + 1 end
-      if active and left ~= -1 then again[#again + 1], again[#again + 2] = due_at(record, left), id end
+    if record and byte(record) == A then
+      local left = living and remaining(id)
+      if not left then
+        mark(id, record)
+      else
+        rescored = rescored + 1
+        if left ~= -1 then again[#again + 1], again[#again + 2] = due_at(record, left), id end
+      end
     end
   end
-  write_ends()
-  -- Taken out first, which a full store allows.
-  if #out > 0 then redis.call('ZREM', due, unpack(out)) end
+  -- Taken out first, which a full store allows; by rank, which looks for none of them.
+  redis.call('ZREMRANGEBYRANK', due, 0, #ids - 1)
+  write_ends('out')
   if #again > 0 then redis.call('ZADD', due, unpack(again)) end
   room = room - #ids
 end
@@ -92,8 +93,12 @@ local function until_then(at)
 end
 
 for _, due in ipairs(KEYS) do
+  if room <= 0 then -- the next pass begins with another
+    wait = 0
+    break
+  end
   local next_at = first(due)
-  if room > 0 and next_at and next_at <= now then
+  if next_at and next_at <= now then
     visit(due)
     next_at = first(due)
   end
