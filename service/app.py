@@ -155,7 +155,7 @@ class Service:
         """Passes until nothing is due; what they did.  Raises `Unavailable`: it does not wait for a store."""
         await self._look_at_store()
         totals = {"marked": 0, "rescored": 0, "purged": 0, "evicted": 0}
-        while (done := await self.store.sweep(expirer.LIMIT)).looked_at:
+        while (done := await self.store.sweep(expirer.MOST)).looked_at:
             totals = {name: total + getattr(done, name) for name, total in totals.items()}
         await self.link.close()
         return totals

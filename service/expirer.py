@@ -6,15 +6,14 @@ Validation never depends on it: a token is refused from its last millisecond on,
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 from service.core.errors import Unavailable
 from service.core.store import Pass
 from service.core.watch import SILENT, Watch
 
-# Tokens a pass; one holds the store 4 to 5 ms, and a use waits for one at most.  What the uses lose to a backlog is the
-# same at any pace (2 s of them to 100,000 tokens, in passes of 50 to 250), so the sooner it is over, the better.
-LIMIT = 250
+# Tokens of a pass: what a backlog is taken off at, PACE a millisecond since the pass before, so that 100,000 are marked
+# in 3 s and the store has time for uses besides; each token takes it some 20 us, and a use waits for a pass at most.
+PACE, LEAST, MOST = 36, 100, 300
 REST_MS = 10  # between passes without a backlog: at 1,000 expiries a second each then marks ten, not one
 AWAY_S = 0.5  # between tries while the store cannot answer
 
@@ -28,9 +27,12 @@ async def run(sweep: Sweep, tick_ms: int, stopping: asyncio.Event, watch: Watch 
     """Sweeps until asked to stop.  Sleeps until the next thing is due, at most a tick: what another process issues
     with a short life is seen no later than that."""
     away, stopped = False, asyncio.ensure_future(stopping.wait())
+    clock = asyncio.get_running_loop().time
+    limit, began = MOST, clock()
     while not stopping.is_set():
+        limit, began = room(clock() - began), clock()
         try:
-            done = await sweep(LIMIT)
+            done = await sweep(limit)
         except Unavailable as error:
             if not away:
                 log.warning("sweeping pauses: the store cannot answer", extra={"reason": error.reason})
@@ -42,19 +44,19 @@ async def run(sweep: Sweep, tick_ms: int, stopping: asyncio.Event, watch: Watch 
             away = False
             tell(done, watch)
             wait_ms = tick_ms if done.wait_ms is None else min(tick_ms, done.wait_ms)
-            pause = 0.0 if done.looked_at >= LIMIT else max(wait_ms, REST_MS) / 1000
-        await _rest(stopped, pause)
+            pause = 0.0 if done.looked_at >= limit else max(wait_ms, REST_MS) / 1000
+        # In a backlog none: the store works on the next pass while this process answers uses.  With a turn of the loop
+        # between passes each of the two waited while the other was busy: 4.2 s instead of 3.2, and no more uses.
+        if pause:
+            await asyncio.wait({stopped}, timeout=pause)  # a timeout around it would cancel it each time
+
+
+def room(seconds: float) -> int:
+    """How many tokens a pass may look at, so long after the pass before it began."""
+    return min(MOST, max(LEAST, int(seconds * 1000 * PACE)))
 
 
 def tell(done: Pass, watch: Watch) -> None:
     watch.swept(done.marked, done.rescored, done.purged, done.evicted, done.lags_ms)
     if done.evicted:
         log.warning("the store evicted live tokens", extra={"evicted": done.evicted})
-
-
-async def _rest(stopped: "asyncio.Future[Any]", seconds: float) -> None:
-    """A pause that ends at once when the service stops; even the shortest lets others run."""
-    if seconds == 0.0:
-        await asyncio.sleep(0)
-    else:
-        await asyncio.wait({stopped}, timeout=seconds)  # a timeout around it would cancel it each time

@@ -9,7 +9,6 @@ from tests.bench import bulk, calls
 from tests.bench.load import Outcome, Plan, quantile, send
 from tests.bench.scale import asked
 from tests.bench.servers import Store, service
-from tests.servers import Service
 
 TRIAL = 2_000  # tokens issued to see how long the others will take
 BEFORE_S, AFTER_S = 4.0, 8.0  # of load before the moment, and after it; marking takes about half of that
@@ -21,6 +20,7 @@ RAMP_MS = 500.0  # at the beginning of the load, and around the marking, which c
 class Burst(msgspec.Struct):
     live: int
     due: int
+    lanes: int  # uses in flight
     marked_s: float  # from their moment until the last was marked, by the store's clock
     lag_p99_ms: float
     calm: float  # uses a second before and after: of either alone the machine may have changed its speed since
@@ -29,19 +29,19 @@ class Burst(msgspec.Struct):
     p99_ms: float  # while they were
 
 
-def measure(store: Store, live: int, due: int) -> Burst:
+def measure(store: Store, live: int, due: int, lanes: int) -> Burst:
     with service(store) as server:
         uses = calls.posts("/v1/tokens/use", calls.caller(server.port), calls.sessions(server.port, CHOICE))
         moment = _moment(store, due)
         bulk.issue(store, [Draft(owner=f"burst-{n}", life_ms=DAY_MS, ceiling_ms=moment) for n in range(due)])
         place, expired = asked.now_place(server), asked.expired(server)
-        outcome = _load_around(server, uses, moment)
+        outcome = _load_around(Plan(server.port, uses, BEFORE_S + AFTER_S, lanes, moments=True), moment)
         asked.wait_for_expired(server, expired + due)
         told = list(asked.expiries(server, place))
     lags = [float(one["lag_ms"]) for one in told]
     if len(lags) != due:
         raise SystemExit(f"bench: {len(lags):,} events of {due:,} tokens")
-    return _judged(live, due, moment, lags, outcome)
+    return _judged(live, due, lanes, moment, lags, outcome)
 
 
 def _moment(store: Store, due: int) -> int:
@@ -52,15 +52,15 @@ def _moment(store: Store, due: int) -> int:
     return int((time.time() + issuing_s * 2 + BEFORE_S + 2.0) * 1000)
 
 
-def _load_around(server: Service, uses: list[bytes], moment: int) -> Outcome:
+def _load_around(plan: Plan, moment: int) -> Outcome:
     late = time.time() - (moment / 1000 - BEFORE_S)
     if late > BEFORE_S / 2:
         raise SystemExit(f"bench: {late:.1f} s too late: issuing took longer than it looked; run it again")
     time.sleep(max(0.0, -late))
-    return send(Plan(server.port, uses, seconds=BEFORE_S + AFTER_S, moments=True))
+    return send(plan)
 
 
-def _judged(live: int, due: int, moment: int, lags: list[float], outcome: Outcome) -> Burst:
+def _judged(live: int, due: int, lanes: int, moment: int, lags: list[float], outcome: Outcome) -> Burst:
     end, at = outcome.seconds * 1000, moment - outcome.began_ms
     until = min(at + max(lags), end)
     calm = _Stretch().take(outcome, RAMP_MS, at - RAMP_MS).take(outcome, until + RAMP_MS, end)
@@ -68,6 +68,7 @@ def _judged(live: int, due: int, moment: int, lags: list[float], outcome: Outcom
     return Burst(
         live=live,
         due=due,
+        lanes=lanes,
         marked_s=max(lags) / 1000,
         lag_p99_ms=quantile(lags, 0.99),
         calm=calm.rate,

@@ -7,6 +7,7 @@ import msgspec
 
 from tests.bench.bulk import say
 from tests.bench.goals import Goal, at_least, at_most
+from tests.bench.load import LANES
 from tests.bench.report import Machine, machine
 from tests.bench.scale import burst, flat, idle, lag, owners, start, sweeping
 from tests.bench.scale.burst import Burst
@@ -22,6 +23,7 @@ A_SECOND, LAG_S = 1_000, 10.0  # expiries
 IDLE_S = 20.0
 SWEPT = 10_000  # to see what a sweep costs for each
 STARTS = 5
+MANY = 256  # uses in flight, beside LANES: how much of what these lose is that all of them wait for one pass
 FLAT = 1.3  # times what it costs with few
 
 
@@ -48,7 +50,7 @@ def measured(live: int, due: int, *, quick: bool) -> Scale:
     with Store(binary) as store:
         say("few tokens: start, burst, lag")
         starts = {0: start.seconds(store, STARTS)}
-        bursts = [burst.measure(store, FEW, due)]
+        bursts = [burst.measure(store, FEW, due, lanes) for lanes in (LANES, MANY)]
         lags = [lag.measure(store, FEW, A_SECOND, seconds)]
     with Store(binary) as store:
         levels, issued, weight = _levels(store, binary, live)
@@ -59,7 +61,7 @@ def measured(live: int, due: int, *, quick: bool) -> Scale:
         starts[live] = start.seconds(store, STARTS)
         resting = idle.measure(store, 5.0 if quick else IDLE_S)
         swept = sweeping.measure(store, SWEPT)
-        bursts.append(burst.measure(store, live, due))
+        bursts += [burst.measure(store, live, due, lanes) for lanes in (LANES, MANY)]
         lags.append(lag.measure(store, live, A_SECOND, seconds))
         name = store.name
     found = Scale(here, name, live, issued, weight, starts, bursts, lags, levels, by_owner, resting, swept)
@@ -107,7 +109,7 @@ def worst(by_size: Mapping[int, Costs]) -> dict[str, tuple[float, float]]:
 def _goals(found: Scale) -> list[Goal]:
     goals = []
     for one in found.bursts:
-        with_live = f"{one.due:,} due at once, {one.live:,} live"
+        with_live = f"{one.due:,} due at once, {one.live:,} live, {one.lanes} uses in flight"
         goals += [
             at_most(f"{with_live}: all marked within s", one.marked_s, 3.0),
             at_least(f"{with_live}: share of uses kept", one.kept, 0.7),

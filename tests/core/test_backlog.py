@@ -1,0 +1,36 @@
+"""How a backlog is taken off: at a pace, in passes that follow each other without a rest."""
+
+import asyncio
+
+import pytest
+
+from service import expirer
+from service.core.store import Pass
+from tests import backends
+from tests.world import World
+
+
+@pytest.mark.parametrize(("ms", "tokens"), [(0, 100), (2, 100), (3, 108), (5, 180), (8, 288), (9, 300), (10_000, 300)])
+def test_a_pass_looks_at_as_many_as_the_time_since_the_last_asks_for_within_bounds(ms: int, tokens: int) -> None:
+    assert expirer.room(ms / 1000) == tokens
+
+
+@pytest.mark.parametrize("backend", backends.REAL, indirect=True)
+async def test_a_backlog_is_over_before_anything_else_is_waited_for(world: World) -> None:
+    """With a tick of a minute a single rest between passes would be seen; in the end there is one."""
+    for _ in range(5):
+        await asyncio.gather(*[world.expire_now(await world.issue("ann")) for _ in range(expirer.MOST)])
+    passes: list[Pass] = []
+    stopping = asyncio.Event()
+
+    async def sweep(limit: int) -> Pass:
+        done = await world.store.sweep(limit)
+        passes.append(done)
+        if done.looked_at < limit:
+            stopping.set()
+        return done
+
+    await asyncio.wait_for(expirer.run(sweep, 60_000, stopping), 30)
+
+    assert sum(done.marked for done in passes) == 5 * expirer.MOST
+    assert all(done.marked >= expirer.LEAST for done in passes[:-1])
