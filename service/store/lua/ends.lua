@@ -94,6 +94,8 @@ local function write_ends(out)
     if final then redis.call('SET', record_key, final) else redis.call('SETRANGE', record_key, 0, 'e') end
     append(stream, ending.states[i], ids[i], final or ending.records[i], i < number)
   end
+  for _, life in ipairs(over) do ending.lives[#ending.lives + 1] = life end
+  over = {}
   if #ending.lives > 0 then redis.call('DEL', unpack(ending.lives)) end
   if not out then redis.call('ZREM', tag .. 'due', unpack(ids)) end
   redis.call('RPUSH', tag .. 'gone', whole(now) .. table.concat(ids))

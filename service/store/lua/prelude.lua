@@ -71,11 +71,18 @@ local function full_life(life, ceiling)
   return deadline
 end
 
+-- Lives that were looked at in the millisecond of their deadline: they may stand there still, and be evicted later as if
+-- they had been alive.
+local over = {}
+
 -- What PTTL says of a life, or nil when there is none.  At 0 the deadline is this very millisecond: over.
 -- Before Redis 7.2 the clock of PTTL goes on while a script runs: a life that ends meanwhile is not evicted.
 local function remaining(id)
   local left = redis.call('PTTL', key('l', id))
-  if left == 0 then now, ticks = clock() end
+  if left == 0 then
+    now, ticks = clock()
+    over[#over + 1] = key('l', id)
+  end
   if left == -2 or left == 0 then return nil end
   return left
 end

@@ -29,6 +29,7 @@ local function first(due) return tonumber(redis.call('ZRANGE', due, 0, 0, 'WITHS
 
 local function visit(due)
   local ids = redis.call('ZRANGEBYSCORE', due, '-inf', whole(now), 'LIMIT', 0, room)
+  if #ids == 0 then return end -- below, from the first to the one before it would be all
   local records, living = read(ids)
   local again = {}
   for i, id in ipairs(ids) do
