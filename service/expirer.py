@@ -28,7 +28,7 @@ async def run(sweep: Sweep, tick_ms: int, stopping: asyncio.Event, watch: Watch 
     with a short life is seen no later than that."""
     away, stopped = False, asyncio.ensure_future(stopping.wait())
     clock = asyncio.get_running_loop().time
-    limit, began = MOST, clock()
+    began = clock()
     while not stopping.is_set():
         limit, began = room(clock() - began), clock()
         try:
