@@ -13,9 +13,9 @@ import msgspec
 from aiohttp import web
 
 from service.api import problems
-from service.core.errors import Forbidden, Malformed, Missing, Refusal, Unavailable
+from service.core.errors import Malformed, Missing, Refusal, Unavailable
 from service.core.lifecycle import Tokens
-from service.core.rules import SCOPE, SCOPES
+from service.core.rules import SCOPE, SCOPES, UNHELD
 from service.core.store import Asking
 from service.core.token import Token
 from service.wire import Headers, HttpError, Route, Short
@@ -54,10 +54,8 @@ async def judge(tokens: Tokens, verb: str, headers: Headers, cookie_name: str) -
     """The verdict about the token of a request."""
     ask = tokens.use if verb == "use" else tokens.peek
     try:
-        text, scopes = presented(headers, cookie_name), required(headers)
-        if scopes is None:
-            raise Forbidden(id=(await tokens.peek(text)).id)
-        return Verdict(200, identity(await ask(text, scopes=scopes)))
+        text = presented(headers, cookie_name)
+        return Verdict(200, identity(await ask(text, scopes=required(headers))))
     except (Refusal, Unavailable) as no:
         return refused(no)
 
@@ -77,8 +75,8 @@ def presented(headers: Headers, cookie_name: str) -> str | None:
     return _only(headers.getall("X-Session-Token", ())) or _only(_cookies(headers, cookie_name))
 
 
-def required(headers: Headers) -> tuple[str, ...] | None:
-    """The scopes of all lines of `X-Require-Scope`; None when no token could have them.
+def required(headers: Headers) -> tuple[str, ...]:
+    """The scopes of all lines of `X-Require-Scope`; `UNHELD` when no token could have them.
 
     A line that a client adds asks for more, never for less.
     """
@@ -87,7 +85,7 @@ def required(headers: Headers) -> tuple[str, ...] | None:
         return ()
     asked = set(SPLIT.split(" ".join(lines))) - {""}
     possible = len(asked) <= SCOPES and all(map(SCOPE.fullmatch, asked))
-    return tuple(sorted(asked)) if possible else None
+    return tuple(sorted(asked)) if possible else UNHELD
 
 
 def identity(token: Token) -> dict[str, str]:
@@ -135,10 +133,7 @@ def short(tokens: Tokens, verb: str, cookie_name: str) -> Short:
     """The short way of it, for those who may get a 200."""
 
     def read(headers: Headers, _body: bytes) -> Asking:
-        scopes = required(headers)
-        if scopes is None:
-            raise Forbidden
-        return tokens.asking(verb, presented(headers, cookie_name), scopes=scopes)
+        return tokens.asking(verb, presented(headers, cookie_name), scopes=required(headers))
 
     def give(token: Token) -> tuple[str, bytes]:
         return LINES % _identity(token), b""

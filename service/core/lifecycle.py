@@ -54,7 +54,7 @@ class Tokens:
 
     def asking(self, verb: str, text: str | None, *, by: By = HOLDER, scopes: tuple[str, ...] = ()) -> Asking:
         """A use or peek to come, as often as one likes.  Raises `Refusal` and `BadInput`."""
-        rules.scopes(scopes)
+        rules.asked(scopes)
         caller = None if isinstance(by, Holder) else self.texts.open(by)
         ask = Ask(verb, self.texts.open(text), caller, callers.USE if caller else None, scopes)
         return Asking(ask, self.store.question(ask), self.texts.keyed)
@@ -201,7 +201,7 @@ class Tokens:
         return life, scopes, Words(description, metadata, seen.sealed, seen.rotated_from)
 
     async def _present(self, verb: str, text: str | None, by: By, grant: str, scopes: tuple[str, ...] = ()) -> Token:
-        rules.scopes(scopes)  # they travel as words of a line: one with a line break would be another presentation
+        rules.asked(scopes)  # they travel as words of a line: one with a line break would be another presentation
         caller = None if isinstance(by, Holder) else self._caller(by)
         try:
             subject = self.texts.open(text)

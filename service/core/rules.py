@@ -20,6 +20,7 @@ FURTHEST = 4_102_444_800_000  # ms: the year 2100
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 TYPE = re.compile(r"[a-z][a-z0-9_.-]{0,31}")
 SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,128}")  # scope-token of RFC 6749 section 3.3
+UNHELD = ('"none"',)  # asked for, no token covers it: none can have a scope with a quote
 REASON = re.compile(r"[a-z][a-z0-9_.-]{0,31}")
 HANDLE = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 # Control characters, line and paragraph separators, and halves of surrogate pairs.
@@ -100,6 +101,11 @@ def scopes(values: tuple[str, ...]) -> tuple[str, ...]:
     for value in values:
         check("scopes", value, SCOPE, "printable ASCII without space, quote or backslash, 128 at most")
     return values
+
+
+def asked(values: tuple[str, ...]) -> tuple[str, ...]:
+    """Scopes that a token is to cover, or `UNHELD`."""
+    return values if values is UNHELD else scopes(values)
 
 
 def metadata(value: msgspec.Raw) -> msgspec.Raw:

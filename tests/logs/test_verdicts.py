@@ -152,3 +152,18 @@ async def test_whichever_way_a_request_is_answered_it_is_counted_once(admin: Cal
     each = {"ok": 3, "caller_missing": 1, "caller_malformed": 1, "malformed": 3, "missing": 3}
     expected = Counter({(verb, outcome): times for verb in ("use", "peek") for outcome, times in each.items()})
     assert await scraped(admin) - before == expected + Counter({("peek", "ok"): 1, ("peek", "malformed"): 1})
+
+
+@pytest.mark.parametrize("tail", ["", "/orders"])
+@pytest.mark.parametrize("verb", ["use", "peek"])
+async def test_who_asks_for_a_scope_that_no_token_can_have_is_counted_as_refused(
+    admin: Caller, verb: str, tail: str
+) -> None:
+    live, ended = await admin.issue(), await admin.issue(uses=1)
+    await admin.bearing(ended["token"]).get("/gateway/use")
+    before = await scraped(admin)
+
+    for token in (live["token"], ended["token"], NOBODY):
+        await admin.bearing(token).get(f"/gateway/{verb}{tail}", headers={"X-Require-Scope": '"'})
+
+    assert await scraped(admin) - before == {(verb, word): 1 for word in ("forbidden", "consumed", "malformed")}
