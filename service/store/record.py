@@ -14,6 +14,7 @@ from sys import intern
 import msgspec
 from msgspec.structs import replace
 
+from service.core.rules import now_ms
 from service.core.text import dashed
 from service.core.token import ACTIVE, CONSUMED, EMPTY, EXPIRED, REVOKED, TICKS, Draft, Token, Words
 
@@ -70,8 +71,19 @@ def decode(id_: str, record: bytes, remaining: int) -> Token:
     )
     if remaining != 0 or token.ended_by is not None:
         return token
-    ended = (REVOKED, "rotated") if token.rotated_to else (EXPIRED, "life")
-    return replace(token, state=ended[0], ended_by=ended[1], ended_at_ms=deadline_ms)
+    return _lapsed(token, found=not record.startswith(LIVE))
+
+
+def _lapsed(token: Token, *, found: bool) -> Token:
+    """One whose life is gone.  found: by a sweep, at its deadline; else the store may have evicted it before.
+
+    When it did, nobody knows: not before its last use, nor later than now, which is told by the host's clock.
+    """
+    state, by = (REVOKED, "rotated") if token.rotated_to else (EXPIRED, "life" if token.deadline_at_ms else "evicted")
+    at = token.deadline_at_ms
+    if not found:
+        at = max(token.last_used_at_ms, min(at or now_ms(), now_ms()))
+    return replace(token, state=state, ended_by=by, ended_at_ms=at)
 
 
 def fixed_of(part: bytes) -> Token:
@@ -102,7 +114,9 @@ def decode_event(kind: str, id_: str, record: bytes, moment_ms: int) -> Token:
 
     One that expired at its deadline is told by the record that the sweep found.
     """
-    if kind == EXPIRED or not record.startswith(b"a"):
+    if kind == EXPIRED:
+        record = b"e" + record[1:]
+    if not record.startswith(LIVE):
         return decode(id_, record, 0)
     deadline = int(record[DEADLINE])
     return decode(id_, record, max(1, deadline - moment_ms) if deadline else -1)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from service.core import rules
 from service.core.errors import Expired, Unknown
 from tests.world import World
 
@@ -45,6 +46,20 @@ async def test_a_lapsed_token_looks_expired_before_any_sweep(world: World) -> No
     seen = await world.tokens.look(issued.token.id, await world.caller("tokens:read"))
 
     assert (seen.state, seen.ended_by, seen.ended_at_ms, seen.remaining_ms) == ("expired", "life", ended, 0)
+
+
+@pytest.mark.parametrize("life_ms", [3_600_000, None])
+async def test_one_that_the_store_gave_up_is_not_said_to_end_in_the_future(world: World, life_ms: int | None) -> None:
+    """Nobody knows when it did; its record names a deadline that is an hour away, or none."""
+    issued = await world.issue(life_ms=life_ms)
+    await world.lose_life(issued)
+
+    with pytest.raises(Expired) as refused:
+        await world.tokens.use(issued.text)
+    seen = await world.tokens.look(issued.token.id, await world.caller("tokens:read"))
+
+    told = refused.value.evidence["expired_at_ms"], seen.ended_at_ms
+    assert all(issued.token.created_at_ms <= moment <= rules.now_ms() for moment in told)  # type: ignore[operator]
 
 
 async def test_nothing_brings_an_expired_token_back(world: World) -> None:

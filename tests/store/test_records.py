@@ -155,6 +155,15 @@ def test_what_a_token_of_a_short_life_did_is_told_as_of_one_alive(late_ms: int) 
     assert (token.state, token.remaining_ms, token.ended_at_ms) == ("active", 1, None)
 
 
+def test_an_expiry_is_told_with_its_deadline_by_whatever_clock_it_is_read() -> None:
+    """The store's clock found it; that of this host may be years behind."""
+    line = b" 4000000000000 1764000000000 0000000000 60000 - - s default session\nann\n3612672000000000\n{}"
+
+    told = [record.decode_event("expired", "00" * 16, b"a" + line, 0), record.decode("00" * 16, b"e" + line, 0)]
+
+    assert [(token.ended_by, token.ended_at_ms) for token in told] == [("life", 4_000_000_000_000)] * 2
+
+
 def test_what_a_token_without_a_deadline_did_is_told_as_of_one_for_ever() -> None:
     line = b"a 0000000000000 1764000000000 0000000000 - - - s default session\nann\n3612672000000000\n{}"
 
