@@ -18,6 +18,7 @@ from aiohttp.http_exceptions import BadHttpMessage
 from msgspec.structs import fields, replace
 
 from service.core.errors import BadInput, Malformed
+from service.typed import typed
 
 JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
@@ -135,11 +136,6 @@ async def _arriving(request: web.BaseRequest, most: int) -> bytes:
     return bytes(body)
 
 
-@cache
-def decoder(kind: Any) -> "msgspec.json.Decoder[Any]":
-    return msgspec.json.Decoder(kind)
-
-
 async def read_json(request: web.BaseRequest, kind: type[T], limit: int | None = None) -> T:
     """The body as a Struct.  Raises `BadInput` that names the field, or `HttpError` 415, 413, 408."""
     if request.headers.get("Content-Type") != JSON and not _is_json(request):
@@ -150,7 +146,7 @@ async def read_json(request: web.BaseRequest, kind: type[T], limit: int | None =
 def decoded(body: bytes, kind: type[T]) -> T:
     """JSON as a Struct.  Raises `BadInput` that names the field."""
     try:
-        value: T = decoder(cast(Any, kind)).decode(body)
+        value: T = typed(body, cast(Any, kind))
         if body.count(b":") > _names(cast(Any, kind)):  # else what must be there is there once, and nothing else
             json.loads(body, object_pairs_hook=_once, parse_int=str)  # Python's own int() takes 4,300 digits at most
     except UnicodeDecodeError:

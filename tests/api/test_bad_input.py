@@ -41,6 +41,10 @@ FIELDS = [
     ({"ceiling_ms": -(10**13)}, "ceiling_ms"),
     ({"ceiling_ms": 10**12}, "ceiling_ms"),
     ({"ceiling_ms": 10**18}, "ceiling_ms"),
+    ({"life_ms": 0.0}, "life_ms"),
+    ({"life_ms": 1e22}, "life_ms"),
+    ({"life_ms": 60_000.0, "uses": 2.5}, "uses"),
+    ({"life_ms": 60_000.0, "scopes": ["a", 1.0]}, "scopes[1]"),
     ({"uses": 0}, "uses"),
     ({"uses": 10**10}, "uses"),
     ({"uses": 1, "type": "service"}, "uses"),
@@ -85,6 +89,9 @@ RAW = [
     ('{"owner": "ann", "metadata": {"a": NaN}}', "body"),
     ('{"owner": "ann", "metadata": {"a": 1e999}}', "metadata[...]"),
     ('{"owner": "ann", "life_ms": 1e999}', "life_ms"),
+    ('{"owner": "ann", "life_ms": 60000.0, "metadata": {"a": 1e999}}', "body"),
+    ('{"owner": "ann", "life_ms": 60000.0, "metadata": {"a": NaN}}', "body"),
+    ('{"owner": "ann", "life_ms": 60000.0, "life_ms": 60000.0}', "life_ms"),
     ('{"owner": "\\ud800"}', "body"),
     ('{"owner": "ann", "owner": "ben"}', "owner"),
     ('{"owner": "ann", "metadata": {"a": 1, "b": {"c": 1, "c": 1}}}', "c"),
@@ -134,6 +141,16 @@ async def test_a_field_that_cannot_be_taken_is_named(admin: Caller, wrong: Any, 
 
     assert (answer.status, answer.code, answer.field) == (400, "invalid_request", field)
     assert field == "tenant" or (await admin.ok("GET", "/v1/tokens/count", tenant=body["tenant"]))["total"] == 0
+
+
+async def test_a_whole_number_may_be_written_with_a_point(admin: Caller) -> None:
+    """To JSON Schema, and so to the description of the API, 60000.0 is an integer: some languages write all so."""
+    issued = await admin.issue(life_ms=60_000.0, uses=5.0, ceiling_ms=9e4, metadata={"half": 0.5})
+    rotated = await admin.post("/v1/tokens/rotate", {"token": issued["token"], "overlap_ms": 5e3})
+
+    assert [issued[name] for name in ("life_ms", "uses_left", "metadata")] == [60_000, 5, {"half": 0.5}]
+    assert issued["ceiling_at_ms"] == issued["created_at_ms"] + 90_000
+    assert rotated.status == 201
 
 
 @pytest.mark.parametrize(("body", "field"), RAW)

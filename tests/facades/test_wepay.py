@@ -391,7 +391,7 @@ async def test_a_charset_may_be_named(app: App) -> None:
 
 
 async def test_a_shorter_life_may_be_asked_for(here: Here, app: App) -> None:
-    made = await app.create(time_to_live=60)
+    made = await app.create(time_to_live=60.0)
 
     assert made["expire_time"] - made["create_time"] == 60
     assert made["mobile_session"]["time_to_live"] == 60
