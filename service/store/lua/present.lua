@@ -109,7 +109,8 @@ local function answer(word, left, record)
   last = last + 3
 end
 
--- The tenant that a caller acts for, and its own answer; without a tenant it may not ask.
+-- The tenant that a caller acts for, and its own answer; without a tenant it may not ask.  No token of type service has
+-- a use count (`Rules.settle`): so many uses of it are all made or none.
 local function authority(caller, grant, count)
   if caller == '-' then return ANY end
   if byte(caller) == byte('=') then return sub(caller, 2) end
@@ -120,7 +121,7 @@ local function authority(caller, grant, count)
   local admin = covers(policy, 'admin')
   if policy.type ~= 'service' or not (admin or covers(policy, grant)) then return nil, 'forbidden', left, record end
   word, left, record = checked('use', ANY, '', count, caller, key('l', caller), record_key, record)
-  return sub(word, 1, 2) == 'ok' and (admin and ANY or policy.tenant), word, left, record
+  return word == 'ok' and (admin and ANY or policy.tenant), word, left, record
 end
 
 local tags = {}
