@@ -1,8 +1,7 @@
 """What the service says of itself to Prometheus.  Labels are words of a closed set: never a handle, never a text."""
 
 from bisect import bisect_left
-from collections import Counter as Counts
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest, values
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -87,11 +86,11 @@ class Metrics(Watch):
             inc = self._inc[verb, outcome] = self.verdicts.labels(verb, outcome)._value.inc  # noqa: SLF001
         inc(times)
 
-    def swept(self, marked: int, rescored: int, purged: int, evicted: int, lags_ms: list[int]) -> None:
+    def swept(self, marked: int, rescored: int, purged: int, evicted: int, lags_ms: Mapping[int, int]) -> None:
         for what, number in zip(SWEPT, (marked, rescored, purged, evicted), strict=True):
             if number:
                 self.passes.labels(what).inc(number)
-        for lag, number in Counts(lags_ms).items():  # what is over at once has few lags
+        for lag, number in lags_ms.items():
             self._lag(lag / 1000, number)
 
     def holds(self, tokens: dict[str, int], backlog: int, events: int) -> None:

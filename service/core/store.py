@@ -4,7 +4,7 @@ Every method raises `Unavailable` when the store cannot answer; those about one 
 store's own clock and record give.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -67,7 +67,7 @@ class Pass(msgspec.Struct, frozen=True):
     purged: int
     evicted: int
     wait_ms: int | None
-    lags_ms: list[int]  # from each deadline to its mark
+    lags_ms: Mapping[int, int]  # from a deadline to its mark -> how many were marked so late
 
     @property
     def looked_at(self) -> int:

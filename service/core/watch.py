@@ -1,7 +1,7 @@
 """What the rooms tell of their work.  Nobody has to listen; the metrics and the lines do."""
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextvars import ContextVar
 from typing import TypeVar
 
@@ -25,7 +25,7 @@ class Watch:
     def verdict(self, verb: str, outcome: str, times: int = 1) -> None:
         """A token was used, peeked at ...: 'ok' or the word that refused it, or its caller."""
 
-    def swept(self, marked: int, rescored: int, purged: int, evicted: int, lags_ms: list[int]) -> None:
+    def swept(self, marked: int, rescored: int, purged: int, evicted: int, lags_ms: Mapping[int, int]) -> None:
         """One sweep pass is over."""
 
 

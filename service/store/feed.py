@@ -7,8 +7,8 @@ nothing of what comes.
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Sequence
-from typing import Any
+from collections.abc import AsyncGenerator, Awaitable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 from redis.asyncio import Redis
 
@@ -24,6 +24,8 @@ BLOCK_MS = 1_000  # the longest wait of the reader before it looks whether anybo
 POLL_S = 0.05  # between two looks on a cluster, where no call can wait for the streams of more than one partition
 PAUSE_S = 0.5  # between tries while the store is away
 NOBODY = record.decode("", b"r 0000000000000 0000000000000 0000000000 - - - - - -\n\n0000000000000000\n{}", 0)
+
+Entry = tuple[bytes, dict[bytes, bytes]]
 
 log = logging.getLogger("service.store")
 
@@ -62,13 +64,13 @@ class RedisFeed:
         first = await self._each("xrange", [("-", "+", 1)] * self.partitions)
         lengths = await self._each("xlen", [()] * self.partitions)
         _check_kept(after, [
-            _position(row[0][0]) if row and length >= self._link.scripts.events_kept else START
+            _told(0, row[0])[0].position if row and length >= self._link.scripts.events_kept else START
             for row, length in zip(first, lengths, strict=True)
         ])  # fmt: skip
         # Each stream gave as many as all together may: only what is taken is decoded.
-        places = [(_position(entry[0]), partition, entry) for partition, row in enumerate(rows) for entry in row]
-        places.sort(key=lambda place: place[:2])
-        events = [_event(partition, entry) for _, partition, entry in places[:limit]]
+        told = [one for partition, row in enumerate(rows) for entry in row for one in _told(partition, entry)]
+        fresh = sorted(one for one in told if one.position > after.each[one.partition])
+        events = list(map(_event, fresh[:limit]))
         for event in events:
             after = after.past(event)
         return [event for event in events if wanted.covers(event)], after
@@ -129,17 +131,17 @@ class RedisFeed:
         }
         [node] = await self._blocking.each()
         answer: Any = await node.redis.xread(places, count=CHUNK, block=BLOCK_MS)
-        events = []
+        events: list[Event] = []
         for name, rows in answer.items() if isinstance(answer, dict) else answer or ():
             partition = self._streams.index(name.decode())
             # RESP3 wraps the entries of a stream once more than RESP2 does.
             entries = rows[0] if rows and isinstance(rows[0], list) else rows
-            events += [_event(partition, entry) for entry in entries]
+            events += _events(partition, entries)
         await self._ears.tell(ring, events)
 
     async def _poll(self, ring: Ring) -> None:
         rows = await self._each("xrange", [(f"({ms}-{seq}", "+", CHUNK) for ms, seq in ring.end.each])
-        await self._ears.tell(ring, [_event(partition, entry) for partition, row in enumerate(rows) for entry in row])
+        await self._ears.tell(ring, [event for partition, row in enumerate(rows) for event in _events(partition, row)])
         if not any(rows):
             await asyncio.sleep(POLL_S)
 
@@ -170,17 +172,43 @@ def _position(entry_id: bytes) -> Position:
     return int(ms), int(seq)
 
 
-def _event(partition: int, entry: tuple[bytes, dict[bytes, bytes]]) -> Event:
+class _Told(NamedTuple):
+    """What an entry says of one token, not yet decoded."""
+
+    position: Position
+    partition: int
+    kind: bytes
+    id: bytes
+    record: bytes
+
+
+def _told(partition: int, entry: Entry) -> list[_Told]:
+    """The transitions of an entry, which has the place of the last of them; see `append` in the prelude."""
+    (ms, last), (word, kind), *told = _position(entry[0]), *entry[1].items()
+    if word != b"kind" or not 0 < len(told) <= last + 1:  # a hand, or a program of another kind, wrote it
+        return [_Told((ms, last), partition, b"", b"", b"")]
+    first = last + 1 - len(told)
+    return [_Told((ms, first + n), partition, kind, id_, record) for n, (id_, record) in enumerate(told)]
+
+
+def _events(partition: int, entries: Sequence[Entry]) -> Iterator[Event]:
+    return (_event(one) for entry in entries for one in _told(partition, entry))
+
+
+def _event(one: _Told) -> Event:
     """One that cannot be read is passed over: else nobody would get past it."""
-    position, fields = _position(entry[0]), entry[1]
     try:
-        kind = fields[b"kind"].decode()
-        token = record.decode_event(kind, dashed(fields[b"id"].decode()), fields[b"record"], position[0])
-    except Exception as error:  # a hand, or a program of another kind, may have written anything
-        where = {"stream": keys.events(partition), "entry": entry[0].decode(), "error": type(error).__name__}
+        kind = one.kind.decode()
+        token = record.decode_event(kind, dashed(one.id.decode()), one.record, one.position[0])
+    except Exception as error:  # whatever was written
+        where = {
+            "stream": keys.events(one.partition),
+            "entry": "{}-{}".format(*one.position),
+            "error": type(error).__name__,
+        }
         log.error("an event cannot be read", extra=where)
         kind, token = UNREADABLE, NOBODY
-    return Event(partition=partition, position=position, kind=kind, token=token)
+    return Event(partition=one.partition, position=one.position, kind=kind, token=token)
 
 
 def _check_kept(after: Places, first: list[Position]) -> None:

@@ -9,7 +9,7 @@ tl:{07}:due                          zset    id of an active token -> ms at whic
 tl:{07}:gone                         list    `<ms><id><id>...`: when these ended; their records go after the retention
 tl:{07}:i:<tenant>:<type>:<state>    zset    id -> sequence: what a tenant's lists are made from
 tl:{07}:o:<tenant>:<type>:<state>    zset    the same by owner: `<owner>` and sequence on a line each; no scores, no ids
-tl:{07}:ev                           stream  one entry a transition: kind, id, record; trimmed
+tl:{07}:ev                           stream  an entry: what happened, then id and record of each token; trimmed
 tl:{07}:n                            hash    `sequence`, and how many tokens are in each state
 tl:{07}:n:<tenant>                   hash    `<type>:<state>` -> how many
 tl:{07}:a:<tenant>:<username>        string  the argon2 hash of an account's password

@@ -1,6 +1,7 @@
 """Passes of the sweep over partitions: on one server one script call for all of them, on a cluster one for each."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 
 from service.core.store import Pass
@@ -16,7 +17,7 @@ class Sweeps:
         """Over some partitions, or over all.  limit: tokens a call.  Raises `Unavailable` when none can be swept."""
         chosen = self._all if share is None else share
         if not chosen:
-            return Pass(0, 0, 0, 0, None, [])
+            return Pass(0, 0, 0, 0, None, {})
         # Another partition first each time, so that a backlog in one does not starve the rest.
         self._turn = (self._turn + 1) % len(chosen)
         order = [*chosen[self._turn :], *chosen[: self._turn]]
@@ -33,7 +34,8 @@ class Sweeps:
     async def _one(self, partitions: Sequence[int], limit: int) -> Pass:
         dues = [keys.due(partition) for partition in partitions]
         marked, rescored, purged, evicted, wait, *lags = await self._link.run_shared("sweep", dues, limit)
-        return Pass(marked, rescored, purged, evicted, None if wait < 0 else wait, lags)
+        told = dict(zip(lags[::2], lags[1::2], strict=True))
+        return Pass(marked, rescored, purged, evicted, None if wait < 0 else wait, told)
 
 
 def merged(passes: Sequence[Pass]) -> Pass:
@@ -41,6 +43,5 @@ def merged(passes: Sequence[Pass]) -> Pass:
         sum(getattr(one, name) for one in passes) for name in ("marked", "rescored", "purged", "evicted")
     )
     waits = [one.wait_ms for one in passes if one.wait_ms is not None]
-    return Pass(
-        marked, rescored, purged, evicted, min(waits, default=None), [lag for one in passes for lag in one.lags_ms]
-    )
+    lags: Counter[int] = sum((Counter(one.lags_ms) for one in passes), Counter())
+    return Pass(marked, rescored, purged, evicted, min(waits, default=None), lags)

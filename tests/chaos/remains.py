@@ -36,9 +36,10 @@ def _events(scan: leaks.Scan) -> Iterator[Told]:
     for name in scan.names:
         if scan.kind(name) == "ev":
             for position, event in scan.store.xrange(name):
-                if leaks.row(event[b"record"]).type != STAFF:
-                    at_ms = int(position.partition(b"-")[0])
-                    yield Told(id=dashed(event[b"id"].decode()), kind=event[b"kind"].decode(), at_ms=at_ms)
+                at_ms, kind = int(position.partition(b"-")[0]), event.pop(b"kind").decode()
+                for id_, record in event.items():
+                    if leaks.row(record).type != STAFF:
+                        yield Told(id=dashed(id_.decode()), kind=kind, at_ms=at_ms)
 
 
 def settle(store: "redis.Redis") -> None:

@@ -17,9 +17,11 @@ OURS = Wanted(tenant="default")
 
 STRANGE: list[dict[str | bytes, str | bytes]] = [
     {"anything": "else"},
-    {"kind": "issued", "id": "0" * 32, "record": "a but not as we know it"},
-    {"kind": b"\xff", "id": "0" * 32, "record": NOBODY},
-    {"kind": "issued", "id": "0" * 32, "record": NOBODY[:-1] + "broken"},
+    {"kind": "issued", "0" * 32: "a but not as we know it"},
+    {"kind": b"\xff", "0" * 32: NOBODY},
+    {"kind": "issued"},
+    {"kind": "issued", "0" * 32: NOBODY, "1" * 32: NOBODY, "2" * 32: NOBODY},
+    {"kind": "issued", "0" * 32: NOBODY[:-1] + "broken"},
 ]
 
 

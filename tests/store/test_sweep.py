@@ -1,6 +1,7 @@
 """Many tokens end in one call: each as what it is, and what they share is written once."""
 
 import asyncio
+import math
 from collections import Counter
 
 import pytest
@@ -35,7 +36,7 @@ async def test_one_pass_ends_each_token_as_what_it_is(world: World) -> None:
     done = await world.store.sweep(200)
 
     assert (done.marked, done.evicted, done.rescored, done.purged) == (len(expired) + 2, 1, 2, len(forgotten))
-    assert len(done.lags_ms) == done.marked
+    assert sum(done.lags_ms.values()) == done.marked
     assert await world.states(*expired, evicted, rotated) == ["expired"] * (len(expired) + 1) + ["revoked"]
     assert await world.states(renewed, eternal) == ["active"] * 2
     assert [await world.story(one) for one in expired] == [["issued", "expired"]] * len(expired)
@@ -65,7 +66,8 @@ async def test_what_the_tokens_of_a_pass_share_is_written_once(world: World) -> 
 
     used = Counter(world.commands()) - Counter(before)
     assert done.marked == MANY
-    assert used.pop("xadd") == used.pop("setrange") == MANY  # what is of each alone: its event and its state
+    assert used.pop("setrange") == MANY  # what is of each alone: its state
+    assert used.pop("xadd") <= 1 + math.ceil(MANY / 16)
     assert used.total() <= 60  # 48 of them look at the sixteen partitions
 
 

@@ -1,24 +1,24 @@
 -- How tokens end, many at once: the loader puts this between the prelude and each script.
 -- Half of what an end costs the store is Lua's strings and tables: so there are few of them a token.
 
--- What a policy says for an end; most tokens of a call share theirs: it is taken apart once.
-local shapes = {}
+-- What a policy says for an end.  Most tokens of a call share theirs with the one before: it is taken apart once.
+local shape = { policy = '\n' }
 
-local function shape_of(policy)
-  local shape = shapes[policy]
-  if not shape then
-    local flags, kind = string.match(policy, '^%S+ %S+ %S+ (%S+) (%S+ %S+)')
-    shape = { lapsed = lapsed(flags), kind = kind }
-    shapes[policy] = shape
-  end
-  return shape
+local function shape_of(record)
+  local policy = sub(record, POLICY, find(record, '\n', POLICY, true))
+  local flags, kind = string.match(policy, '^%S+ %S+ %S+ (%S+) (%S+ %S+)')
+  return { policy = policy, lapsed = lapsed(flags), kind = kind }
 end
 
 -- Of a record: its shape, its sequence number, and its place in the lists by owner, as `place` has it.
 local function shown(record)
-  local line = find(record, '\n', POLICY, true)
+  local from, line = find(record, shape.policy, POLICY, true)
+  if from ~= POLICY then
+    shape = shape_of(record)
+    line = POLICY + #shape.policy - 1
+  end
   local owner = find(record, '\n', line + 1, true)
-  return shape_of(sub(record, POLICY, line - 1)), sub(record, owner + 1, owner + 16), sub(record, line + 1, owner + 16)
+  return shape, sub(record, owner + 1, owner + 16), sub(record, line + 1, owner + 16)
 end
 
 -- The records of ids of one partition, and whether any of them has a life.
@@ -56,7 +56,7 @@ end
 -- What ends and is not written yet: active tokens of one partition, each once.
 local ending
 
-local function begin() ending = { number = 0, ids = {}, states = {}, records = {}, finals = {}, lives = {}, groups = {} } end
+local function begin() ending = { lives = {}, groups = {} } end
 
 begin()
 
@@ -70,37 +70,50 @@ local function finish(id, record, state, at, by)
   else
     state, at, by, late = lapse(record, shape)
   end
-  local group, n = group_of(ending.groups, state, shape.kind), ending.number + 1
+  local group = group_of(ending.groups, state, shape.kind)
   add(group, id, sequence, place)
-  if state == 'expired' then group.lates[group.number] = late.digits end
-  ending.number, ending.ids[n], ending.states[n], ending.records[n] = n, id, state, record
-  ending.finals[n] = at and sub(state, 1, 1) .. sub(record, 2) .. '\n= ' .. at .. ' ' .. by
+  local n = group.number
+  if state == 'expired' then group.lates[n] = late.digits end
+  if at then record = sub(state, 1, 1) .. sub(record, 2) .. '\n= ' .. at .. ' ' .. by end
+  group.told[2 * n - 1], group.told[2 * n] = id, record
   return late and late.ms
+end
+
+-- The records of a group, what is to be forgotten, and the events.  The event of one that expired at its deadline has
+-- the record as it was found: nothing is told anew but its state.
+local function write_group(tag, group)
+  local told, ids = group.told, table.concat(group.ids)
+  for i = 1, #told, 2 do
+    local record_key, record = tag .. 't:' .. told[i], told[i + 1]
+    if byte(record) == A then
+      redis.call('SETRANGE', record_key, '0', 'e') -- in digits: a number would cost a third of the call
+    else
+      redis.call('SET', record_key, record)
+    end
+  end
+  append(tag .. 'ev', group.state, told)
+  redis.call('RPUSH', tag .. 'gone', whole(now) .. ids)
+  tell(group.state, ids, table.concat(group.lates, ' '))
 end
 
 -- The one way into a final state: life, record, lists, counts, what is to be forgotten, and events in one step, of 1,000
 -- tokens or so at most: `unpack` has its bounds.  It begins by taking something away, which a full store allows.
--- The event of one that expired at its deadline has the record as it was found: nothing is told anew but its state.
 -- out: they are out of what is due already.
 local function write_ends(out)
-  local number, ids = ending.number, ending.ids
-  if number == 0 then return end
-  local tag = tag_of(ids[1])
-  local stream = tag .. 'ev'
-  relist(tag, ending.groups, -1, 'active')
-  relist(tag, ending.groups, 1)
-  for i = 1, number do
-    local final, record_key = ending.finals[i], tag .. 't:' .. ids[i]
-    if final then redis.call('SET', record_key, final) else redis.call('SETRANGE', record_key, 0, 'e') end
-    append(stream, ending.states[i], ids[i], final or ending.records[i], i < number)
-  end
+  local groups = ending.groups
+  local _, first = next(groups)
+  if not first then return end
+  local tag = tag_of(select(2, next(first)).ids[1])
+  relist(tag, groups, -1, 'active')
+  relist(tag, groups, 1)
   for _, life in ipairs(over) do ending.lives[#ending.lives + 1] = life end
   over = {}
   if #ending.lives > 0 then redis.call('DEL', unpack(ending.lives)) end
-  if not out then redis.call('ZREM', tag .. 'due', unpack(ids)) end
-  redis.call('RPUSH', tag .. 'gone', whole(now) .. table.concat(ids))
-  for state, kinds in pairs(ending.groups) do
-    for _, group in pairs(kinds) do tell(state, table.concat(group.ids), table.concat(group.lates, ' ')) end
+  for _, kinds in pairs(groups) do
+    for _, group in pairs(kinds) do
+      if not out then redis.call('ZREM', tag .. 'due', unpack(group.ids)) end
+      write_group(tag, group)
+    end
   end
   begin()
 end

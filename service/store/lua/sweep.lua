@@ -3,8 +3,8 @@
 --
 -- KEYS  the due of each partition to look at
 -- ARGV  .. .. limit (1000 at most)
--- gives marked, rescored, purged, evicted, ms until there is something to do (-1: there is nothing), then the lag in ms
---       of each one marked expired
+-- gives marked, rescored, purged, evicted, ms until there is something to do (-1: there is nothing), then lags in ms, and
+--       behind each how many were marked so late
 
 local room = tonumber(ARGV[3])
 local marked, rescored, purged, evicted, wait = 0, 0, 0, 0, -1
@@ -21,7 +21,8 @@ local function mark(id, record)
   local late = finish(id, record)
   if late < 0 then evicted = evicted + 1 end
   marked = marked + 1
-  lags[marked] = math.max(0, late)
+  local lag = math.max(0, late)
+  lags[lag] = (lags[lag] or 0) + 1
 end
 
 -- When the first is due, or nil.
@@ -108,5 +109,5 @@ for _, due in ipairs(KEYS) do
 end
 
 local answer = { marked, rescored, purged, evicted, wait }
-for i = 1, #lags do answer[5 + i] = lags[i] end
+for lag, number in pairs(lags) do answer[#answer + 1], answer[#answer + 2] = lag, number end
 return answer
