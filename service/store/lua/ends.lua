@@ -65,6 +65,7 @@ begin()
 local function finish(id, record, state, at, by)
   local shape, sequence, place = shown(record)
   local late
+  ending.tag = ending.tag or tag_of(id)
   if state then
     ending.lives[#ending.lives + 1] = key('l', id)
   else
@@ -100,10 +101,8 @@ end
 -- tokens or so at most: `unpack` has its bounds.  It begins by taking something away, which a full store allows.
 -- out: they are out of what is due already.
 local function write_ends(out)
-  local groups = ending.groups
-  local _, first = next(groups)
-  if not first then return end
-  local tag = tag_of(select(2, next(first)).ids[1])
+  local tag, groups = ending.tag, ending.groups
+  if not tag then return end
   relist(tag, groups, -1, 'active')
   relist(tag, groups, 1)
   for _, life in ipairs(over) do ending.lives[#ending.lives + 1] = life end
