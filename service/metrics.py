@@ -53,7 +53,7 @@ class Metrics(Watch):
                           multiprocess_mode="mostrecent")  # fmt: skip
         self.backlog = Gauge("tokenlife_due_backlog", "Tokens that are due and not yet swept.", registry=registry,
                              multiprocess_mode="mostrecent")  # fmt: skip
-        self.events = Gauge("tokenlife_events_kept", "Events that can still be read.", registry=registry,
+        self.events = Gauge("tokenlife_events_kept", "Entries of events that can still be read.", registry=registry,
                             multiprocess_mode="mostrecent")  # fmt: skip
         self._inc: dict[tuple[str, str], Callable[[float], None]] = {}
         self._of_call: dict[str, Callable[..., None]] = {}

@@ -96,7 +96,7 @@ class Settings(Discreet, frozen=True, kw_only=True):
     grace_ms: Annotated[Pause, says("How long requests under way may take to end at a stop.")] = 10_000
     body_ms: Annotated[int, whole(100, 600_000), says("How long a request's body may take to arrive.")] = 10_000
     heartbeat_ms: Annotated[int, whole(100, 600_000), says("The longest silence on a stream of events.")] = 15_000
-    events_kept: Annotated[int, whole(1, 10_000_000), says("How many events a partition keeps.")] = 16_384
+    events_kept: Annotated[int, whole(1, 10_000_000), says("How many entries of events a partition keeps.")] = 16_384
     events_used: Annotated[YesNo, says("Whether each use of a token emits an event.")] = False
     wepay_per_second: Annotated[int, whole(0, 1000), says("Calls a second of an application to each of WePay.")] = 0
     wepay_typed: Annotated[YesNo, says("Whether WePay's list asks for a Content-Type, as the vendor's does.")] = True
