@@ -2,7 +2,8 @@
 
 Either starts what it needs, prints Markdown, and keeps all that it measured beside this file: `last.json` with
 `last.svg`, and `scale.json`; `capacity` writes deploy/CAPACITY.md from them.  A missed goal is printed, not failed;
-an answer that was not granted ends the run.
+an answer that was not granted ends the run.  `python -m tests.bench memory --store PATH ...` prints what a token weighs
+in servers of your own, and keeps nothing.
 """
 
 import argparse
@@ -29,12 +30,14 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m tests.bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", nargs="?", choices=["speed", "scale", "capacity"], default="speed")
+    parser.add_argument("what", nargs="?", choices=["speed", "scale", "memory", "capacity"], default="speed")
     parser.add_argument("--into", type=Path, default=HERE, help="the folder of what is kept (%(default)s)")
     parser.add_argument("--quick", action="store_true", help="small sizes and short rounds: to see that it runs")
     speed = parser.add_argument_group("speed")
     speed.add_argument("--rounds", type=int, default=8)
     speed.add_argument("--seconds", type=float, default=1.5, help="of one turn")
+    speed.add_argument("--store", nargs="+", default=list(reversed(binaries().values())), metavar="PATH",
+                       help="the servers to weigh in; the first is the one to be fast (what is on PATH)")  # fmt: skip
     speed.add_argument("--tokens", type=int, default=50_000, help="issued to weigh one")
     many = parser.add_argument_group("scale")
     many.add_argument("--live", type=int, default=1_000_000, help="tokens in the end, a power of ten")
@@ -46,9 +49,8 @@ def arguments() -> argparse.Namespace:
     return asked
 
 
-def measured(count: int, seconds: float, tokens: int) -> Report:
+def measured(installed: list[str], count: int, seconds: float, tokens: int) -> Report:
     machine = report.machine()
-    installed = list(reversed(binaries().values()))  # what is on PATH comes first
     with Store(installed[0]) as store, service(store) as ours, Plain(store) as plain, ExitStack() as stack:
         lined_up = [*contenders.ours(store, ours, plain), *contenders.theirs(store, stack)]
         say(f"{count} rounds of {len(lined_up)} contenders")
@@ -78,7 +80,7 @@ def measured(count: int, seconds: float, tokens: int) -> Report:
 
 
 def speed(asked: argparse.Namespace) -> None:
-    found = measured(asked.rounds, asked.seconds, asked.tokens)
+    found = measured(asked.store, asked.rounds, asked.seconds, asked.tokens)
     (asked.into / "last.json").write_bytes(_kept(found))
     (asked.into / "last.svg").write_text(plot.svg(found))
     print(table.text(found))
@@ -92,6 +94,8 @@ def main() -> None:
     asked = arguments()
     if asked.what == "speed":
         speed(asked)
+    elif asked.what == "memory":
+        print("\n".join(table.aligned(table.weighed([memory.measure(binary, asked.tokens) for binary in asked.store]))))
     elif asked.what == "capacity":
         capacity.write(asked.into)
     else:

@@ -16,6 +16,7 @@ LIFE_MS = 1_800_000
 
 class Memory(msgspec.Struct):
     store: str
+    allocator: str  # whose sizes decide what a small thing takes
     tokens: int
     live: float  # bytes a token, without the streams
     parts: dict[str, float]  # of these
@@ -36,7 +37,7 @@ def measure(binary: str, count: int) -> Memory:
         bulk.revoke(store, handles)
         retained = _without_streams(store) - before
         streams, rivals = store.stream_bytes(), _rivals(store)
-        return Memory(store.name, count, live, pieces, retained / count, streams, rivals)
+        return Memory(store.name, store.allocator, count, live, pieces, retained / count, streams, rivals)
 
 
 def _rivals(store: servers.Store) -> dict[str, float]:

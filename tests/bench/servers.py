@@ -35,6 +35,10 @@ class Store(Server):
         kind = "Valkey" if "valkey_version" in info else "Redis"
         return f"{kind} {info.get('valkey_version', info['redis_version'])}"
 
+    @property
+    def allocator(self) -> str:
+        return str(self.client.info("memory")["mem_allocator"])
+
     def hold(self, count: int, length: int) -> list[str]:
         """Keys for the naive handler, which has a database of its own: made up, so no token's text is stored."""
         keys = [secrets.token_urlsafe(length)[:length] for _ in range(count)]

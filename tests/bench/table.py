@@ -18,7 +18,7 @@ _BEFORE, _AFTER = [("p50_ms", 1), ("p99_ms", 1)], [("server_us", 0), ("store_us"
 def text(report: Report) -> str:
     ranked = sorted(report.rounds, key=lambda name: -middle(report.rounds[name], "rate"))
     rows = [_HEAD, *(_row(report, name) for name in ranked if name != BATCH)]
-    parts = [[_preface(report)], aligned(rows), _notes(report), aligned(_memory(report.memory))]
+    parts = [[_preface(report)], aligned(rows), _notes(report), aligned(weighed(report.memory))]
     return "\n\n".join("\n".join(lines) for lines in [*parts, [str(goal) for goal in report.goals]])
 
 
@@ -56,12 +56,12 @@ def _cells(row: list[str], widths: list[int]) -> Iterable[str]:
     return [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in rest)]
 
 
-def _memory(measured: list[Memory]) -> list[list[str]]:
+def weighed(measured: list[Memory]) -> list[list[str]]:
     """A row for each kind of thing, a column for each store."""
     of_which = [f"- {part}" for part in measured[0].parts]
     names = ["a live token, every index", *of_which, "the record of an ended one", *measured[0].rivals]
     columns = [[one.live, *one.parts.values(), one.retained, *one.rivals.values()] for one in measured]
-    head = ["bytes in the store", *(one.store for one in measured)]
+    head = ["bytes in the store", *(f"{one.store}, {one.allocator}" for one in measured)]
     return [head, *([name, *(f"{value:,.0f}" for value in row)] for name, *row in zip(names, *columns, strict=True))]
 
 
