@@ -19,6 +19,7 @@ from service.core.text import dashed
 from service.core.token import ACTIVE, CONSUMED, EMPTY, EXPIRED, REVOKED, TICKS, Draft, Token, Words
 
 NO_WORDS = Words()
+SKEW_MS = 10_000  # by which the clocks of two hosts may differ
 STATES = {state[:1].encode(): state for state in (ACTIVE, EXPIRED, REVOKED, CONSUMED)}
 # Where the words stand that a use changes, and what no use changes.
 DEADLINE, LAST_USE, USES, FIXED = slice(2, 15), slice(16, 29), slice(30, 40), slice(41, None)
@@ -77,12 +78,13 @@ def decode(id_: str, record: bytes, remaining: int) -> Token:
 def _lapsed(token: Token, *, found: bool) -> Token:
     """One whose life is gone.  found: by a sweep, at its deadline; else the store may have evicted it before.
 
-    When it did, nobody knows: not before its last use, nor later than now, which is told by the host's clock.
+    When it did, nobody knows: not before its last use, nor later than now, which is told by the host's clock.  By that
+    clock no deadline is corrected that may just be over by the store's.
     """
     state, by = (REVOKED, "rotated") if token.rotated_to else (EXPIRED, "life" if token.deadline_at_ms else "evicted")
-    at = token.deadline_at_ms
-    if not found:
-        at = max(token.last_used_at_ms, min(at or now_ms(), now_ms()))
+    at, now = token.deadline_at_ms, now_ms()
+    if not found and (at is None or at > now + SKEW_MS):
+        at = max(token.last_used_at_ms, now)
     return replace(token, state=state, ended_by=by, ended_at_ms=at)
 
 

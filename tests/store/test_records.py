@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from msgspec import Raw
 
+from service.core import rules
 from service.core.errors import BadInput
 from service.core.rules import Rules
 from service.core.store import Filter
@@ -162,6 +163,16 @@ def test_an_expiry_is_told_with_its_deadline_by_whatever_clock_it_is_read() -> N
     told = [record.decode_event("expired", "00" * 16, b"a" + line, 0), record.decode("00" * 16, b"e" + line, 0)]
 
     assert [(token.ended_by, token.ended_at_ms) for token in told] == [("life", 4_000_000_000_000)] * 2
+
+
+@pytest.mark.parametrize("behind_ms", [1, 5_000])
+def test_so_is_one_that_no_sweep_has_found_where_the_host_s_clock_is_behind(behind_ms: int) -> None:
+    deadline = rules.now_ms() + behind_ms
+    line = f"a {deadline:013d} 1764000000000 0000000000 60000 - - s default session\nann\n3612672000000000\n{{}}"
+
+    token = record.decode("00" * 16, line.encode(), 0)
+
+    assert (token.state, token.ended_by, token.ended_at_ms) == ("expired", "life", deadline)
 
 
 def test_what_a_token_without_a_deadline_did_is_told_as_of_one_for_ever() -> None:
