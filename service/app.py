@@ -29,7 +29,7 @@ from service.core.text import Texts
 from service.facades import onespan, sarus, taler, wepay
 from service.metrics import Metrics
 from service.settings import Settings, signing_keys
-from service.store.connect import WrongStore, client, look, refused_for_good
+from service.store.connect import WrongStore, client, explained, look, refused_for_good
 from service.store.evictions import Evictions
 from service.store.feed import BLOCK_MS, RedisFeed
 from service.store.leases import Leases
@@ -74,7 +74,7 @@ class Service:
         self.lines, self.spans = lines.configured(), tracing.spans()
         self.telling = telling.Telling(self.metrics.request, self.lines, self.spans)
         timeout_s, told = settings.store_timeout_ms / 1000, self.lines.transition if self.lines else None
-        nodes = client(start.store_url, timeout_s)
+        nodes, self._store_url = client(start.store_url, timeout_s), start.store_url
         scripts = Scripts(settings.retention_ms, settings.events_kept, many=nodes.many)
         self.link = Link(nodes, scripts, timeout_s, self.metrics, told, settings.revoke_wait)
         self.store = RedisStore(self.link, settings.partitions, events_used=settings.events_used)
@@ -125,14 +125,14 @@ class Service:
 
     async def prepare(self) -> None:
         """Waits until the store answers, and looks what it is.  Until then requests get their 503."""
-        told = False
+        told = set[str]()
         while not self.stopping.is_set():
             try:
                 await self._look_at_store()
             except Unavailable as error:
-                if not told:
+                if error.reason not in told:
                     log.warning("waiting for the store", extra={"reason": error.reason})
-                told = True
+                told.add(error.reason)
                 await asyncio.sleep(AWAY_S)
             else:
                 return
@@ -146,10 +146,13 @@ class Service:
         return True
 
     async def _look_at_store(self) -> None:
-        with refused_for_good():
-            await look(self.link, self.settings.partitions)
-            if self.admin and not await self.admin.exists():
-                log.warning("the admin token was revoked: set another one")
+        try:
+            with refused_for_good():
+                await look(self.link, self.settings.partitions)
+                if self.admin and not await self.admin.exists():
+                    log.warning("the admin token was revoked: set another one")
+        except Unavailable as error:
+            raise await explained(error, self._store_url, self.link.timeout_s) from None
 
     async def sweep(self) -> dict[str, int]:
         """Passes until nothing is due; what they did.  Raises `Unavailable`: it does not wait for a store."""

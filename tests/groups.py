@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Self
 
 import redis
@@ -32,22 +32,23 @@ def _true(predicate: Callable[[], object]) -> bool:
 
 
 def ask(server: Server, *words: Any) -> Any:
-    with redis.Redis(port=server.port, socket_timeout=5.0) as client:
+    with server.plain() as client:
         return client.execute_command(*words)
 
 
 def replication(server: Server) -> dict[str, Any]:
-    with redis.Redis(port=server.port, socket_timeout=5.0) as client:
+    with server.plain() as client:
         found: dict[str, Any] = client.info("replication")
         return found
 
 
 class Group:
-    """Servers that start together and end together."""
+    """Servers that start together and end together.  tls: what they speak it with, among themselves too."""
 
     url: str
 
-    def __init__(self) -> None:
+    def __init__(self, tls: Mapping[str, str] | None = None) -> None:
+        self.tls, self.scheme = tls, "rediss" if tls else "redis"
         self.stack = contextlib.ExitStack()
         self.servers: list[Server] = []
 
@@ -78,16 +79,17 @@ class Cluster(Group):
     """Masters that share the slots evenly, each with so many replicas.  patience_ms: after which one has failed."""
 
     def __init__(
-        self, binary: str = "valkey", masters: int = 3, replicas: int = 0, patience_ms: int = NEVER_MS
-    ) -> None:
-        super().__init__()
+        self, binary: str = "valkey", masters: int = 3, replicas: int = 0, patience_ms: int = NEVER_MS,
+        tls: Mapping[str, str] | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__(tls and {**tls, "tls-cluster": "yes"})
         self.binary, self.masters, self.replicas, self.patience_ms = binary, masters, replicas, patience_ms
         self._buses: list[int] = []
         self._client: redis.RedisCluster | None = None
 
     @property
     def url(self) -> str:  # type: ignore[override]
-        return "redis+cluster://" + ",".join(f"127.0.0.1:{one.port}" for one in self.servers[:3])
+        return f"{self.scheme}+cluster://" + ",".join(f"127.0.0.1:{one.port}" for one in self.servers[:3])
 
     def form(self) -> None:
         for _ in range(self.masters * (1 + self.replicas)):
@@ -106,7 +108,7 @@ class Cluster(Group):
         """One more node, without slots."""
         bus = free_port()
         options = {"cluster_enabled": "yes", "cluster_port": str(bus), "cluster_node_timeout": str(self.patience_ms)}
-        new = self.add(Server(binaries()[self.binary], tcp=True, **COMMON, **options))
+        new = self.add(Server(binaries()[self.binary], tcp=True, tls=self.tls, **COMMON, **options))
         self._buses.append(bus)
         ask(new, "CLUSTER", "SET-CONFIG-EPOCH", len(self.servers))
         if len(self.servers) > 1:
@@ -158,20 +160,24 @@ def _follows(one: Server, master: Server) -> bool:
 class Trio(Group):
     """servers: the master, then its replicas.  patience_ms: after which the master has failed."""
 
-    def __init__(self, binary: str = "valkey", replicas: int = 1, patience_ms: int = NEVER_MS) -> None:
-        super().__init__()
+    def __init__(
+        self, binary: str = "valkey", replicas: int = 1, patience_ms: int = NEVER_MS,
+        tls: Mapping[str, str] | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__(tls and {**tls, "tls-replication": "yes"})
         self.binary, self.replicas, self.patience_ms = binary, replicas, patience_ms
         self.sentinels: list[Server] = []
 
     @property
     def url(self) -> str:  # type: ignore[override]
-        return "redis+sentinel://" + ",".join(f"127.0.0.1:{one.port}" for one in self.sentinels) + f"/{MASTER}"
+        seats = ",".join(f"127.0.0.1:{one.port}" for one in self.sentinels)
+        return f"{self.scheme}+sentinel://{seats}/{MASTER}"
 
     def form(self) -> None:
-        master = self.add(Server(binaries()[self.binary], tcp=True, **COMMON))
+        master = self.add(Server(binaries()[self.binary], tcp=True, tls=self.tls, **COMMON))
         follows = f"127.0.0.1 {master.port}"
         for _ in range(self.replicas):
-            self.add(Server(binaries()[self.binary], tcp=True, **COMMON, replicaof=follows))
+            self.add(Server(binaries()[self.binary], tcp=True, tls=self.tls, **COMMON, replicaof=follows))
         wait_for(lambda: all(replication(one)["master_link_status"] == "up" for one in self.servers[1:]))
         self.sentinels = [self._sentinel(master) for _ in range(3)]
         wait_for(lambda: all(self._minds(one) for one in self.sentinels))
@@ -183,13 +189,14 @@ class Trio(Group):
         return found
 
     def plain(self) -> "redis.Redis":
-        return redis.Redis(port=self.servers[0].port)
+        return self.servers[0].plain()
 
     def _sentinel(self, master: Server) -> Server:
-        one = Server(binaries()[self.binary], tcp=True)
+        one = Server(binaries()[self.binary], tcp=True, tls=self.tls)
         file = one.room / "sentinel.conf"  # it writes there what it learns
+        place = "".join(f"{name} {value}\n" for name, value in one.place.items())
         file.write_text(
-            f"port {one.port}\nbind 127.0.0.1\ndir {one.room}\n"
+            f"{place}dir {one.room}\n"
             f"sentinel monitor {MASTER} 127.0.0.1 {master.port} 2\n"
             f"sentinel down-after-milliseconds {MASTER} {self.patience_ms}\n"
             f"sentinel failover-timeout {MASTER} {max(3_000, self.patience_ms)}\n"
@@ -198,7 +205,7 @@ class Trio(Group):
         return self.stack.enter_context(one)
 
     def _minds(self, one: Server) -> bool:
-        with redis.Redis(port=one.port, socket_timeout=5.0) as client:
+        with one.plain() as client:
             [state] = client.sentinel_masters().values()
             return bool(
                 state["num-other-sentinels"] == 2 and state["num-slaves"] == self.replicas and not state["is_sdown"]

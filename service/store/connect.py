@@ -1,5 +1,6 @@
 """From a URL to the nodes that it means, after a look at what stands there."""
 
+import asyncio
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,20 +12,24 @@ from redis.backoff import NoBackoff
 from redis.maint_notifications import MaintNotificationsConfig
 
 from service.core.errors import Unavailable
-from service.store import keys
+from service.store import keys, tls
 from service.store.cluster import Cluster
 from service.store.link import Link
 from service.store.nodes import CLUSTERED, Nodes, One
 from service.store.sentinel import Led
 from service.store.urls import Address, WrongStore, read, wrong
 
-__all__ = ["WrongStore", "agree_on_partitions", "allow_oom", "client", "look", "refused_for_good", "version"]
+__all__ = [
+    "WrongStore", "agree_on_partitions", "allow_oom", "client", "explained", "look", "refused_for_good", "transient",
+    "version",
+]  # fmt: skip
 
 OLDEST = (6, 2)
 TRANSIENT = {
     "timeout", "TimeoutError", "ConnectionError", "BusyLoadingError", "ConnectionRefusedError", "MasterNotFoundError",
     "ClusterDownError",
 }  # fmt: skip
+DOUBTFUL = {"timeout", "TimeoutError", "ConnectionError", "InvalidResponse"}  # it may be TLS that is amiss
 # What a store says that is there and will say the same the next time, and what those who start the service are told.
 REFUSED = {
     "AuthenticationError": "the store does not take this user and password, or asks for some",
@@ -70,6 +75,23 @@ def refused_for_good() -> Iterator[None]:
         raise
 
 
+def transient(reason: str) -> bool:
+    """Of an `Unavailable`: whether it says nothing about what the store is.  A certificate may be renewed."""
+    return reason in TRANSIENT or reason.startswith(tls.WORD)
+
+
+async def explained(error: Unavailable, url: str, timeout_s: float) -> Unavailable:
+    """The same, with what TLS has to do with it if the client has not heard: a store of the other kind says nothing."""
+    if error.reason not in DOUBTFUL:
+        return error
+    where = read(url)
+    connection: Any = BlockingConnectionPool(**where.options).make_connection()  # type: ignore[no-untyped-call]
+    here = [] if hasattr(connection, "path") else [Address(connection.host, connection.port)]
+    looks = [tls.closer(connection, *seat, timeout_s) for seat in where.seats or here]
+    reasons = [reason for reason in await asyncio.gather(*looks) if reason]
+    return Unavailable(reasons[0], error.message) if reasons else error
+
+
 async def look(link: Link, partitions: int) -> None:
     """What must be known before the first script runs.  Raises `WrongStore`, or `Unavailable` when nothing answers."""
     allowed = await allow_oom(link)
@@ -111,7 +133,7 @@ async def _allows_oom(link: Link, redis: Redis) -> bool:
         info = await link.within(redis.info("server"))
         config = await link.within(redis.config_get("maxmemory-policy"))
     except Unavailable as error:
-        if error.reason in TRANSIENT:
+        if transient(error.reason):
             raise
         return False  # it does not tell: fakeredis has no INFO, some managed services restrict CONFIG
     policy = config.get("maxmemory-policy", "noeviction")

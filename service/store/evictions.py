@@ -9,7 +9,7 @@ import re
 
 from service.core.errors import Unavailable
 from service.store import keys
-from service.store.connect import TRANSIENT
+from service.store.connect import transient
 from service.store.link import Link
 
 LOOK_S = 1.0  # between two looks at how many keys the store has evicted
@@ -28,7 +28,7 @@ class Evictions:
             try:
                 evicted = await self.number()
             except Unavailable as error:
-                if error.reason not in TRANSIENT:
+                if not transient(error.reason):
                     return
             else:
                 await self._tried(evicted, stopping)

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import ssl
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from itertools import repeat
@@ -22,7 +23,7 @@ from redis.exceptions import (
 from service.core.errors import Unavailable
 from service.core.text import dashed
 from service.core.watch import SILENT, Watch, failed
-from service.store import keys
+from service.store import keys, tls
 from service.store.nodes import Node, Nodes
 from service.store.scripts import Scripts
 
@@ -38,6 +39,7 @@ NO_ROOM = (
     ("when used memory >", "The token store is full: it takes nothing new until it has room; what it holds works on."),
     ("MISCONF", "The token store cannot write to its disk: until it can, nothing is changed or renewed."),
 )
+TOLD_S = 60.0  # between two lines that say the same of TLS: each call that fails would have one
 ENDINGS = ("revoke", "revoke_owner", "rotate")
 TOO_FEW = "The revocation was made, but too few replicas of the token store have it yet: repeat it."
 
@@ -57,6 +59,7 @@ class Link:
         self.nodes, self.scripts, self.timeout_s, self.watch = nodes, scripts, timeout_s, watch
         self._changed, self._copies = changed, copies
         self._under_way: set[asyncio.Task[Any]] = set()
+        self._tell_again: dict[str, float] = {}
 
     async def run(self, verb: str, key: str | list[str], *args: Any) -> Any:
         """One script call.  On a cluster its keys are of one partition."""
@@ -173,10 +176,21 @@ class Link:
             if CLOSED not in str(error):
                 raise error  # a fault of ours
             kind = "ConnectionError"
+        if insecure := tls.cause(error):
+            return self._insecure(insecure)
         self.watch.store_error(kind)
         if isinstance(error, ResponseError) and not isinstance(error, PASSING):
             log.error("the store refused a script", extra={"error": str(error)})
         return _noted(Unavailable(kind, _explained(str(error))))
+
+    def _insecure(self, error: ssl.SSLError) -> Unavailable:
+        """A certificate may change while the service runs.  Before, who waits for the store tells."""
+        reason, now = tls.said(error), time.monotonic()
+        self.watch.store_error(type(error).__name__)
+        if self.scripts.ready and now >= self._tell_again.get(reason, 0.0):
+            log.error("no connection to the store", extra={"reason": reason})
+            self._tell_again[reason] = now + TOLD_S
+        return _noted(Unavailable(reason))
 
 
 def _explained(said: str) -> str | None:

@@ -50,6 +50,10 @@ class Scripts:
         self._common = [retention_ms, events_kept]
         self._scripts: dict[str, tuple[str, str]] = {}  # the text, and the digest that the store knows it by
 
+    @property
+    def ready(self) -> bool:
+        return bool(self._scripts)
+
     def say_allow_oom(self, *, allowed: bool) -> None:
         """Whether the store understands that a script may run when it is full (Redis 7 and later)."""
         for verb in VERBS:
@@ -102,6 +106,6 @@ class Scripts:
         return answer()
 
     def _script(self, verb: str) -> tuple[str, str]:
-        if not self._scripts:
+        if not self.ready:
             raise Unavailable("starting")
         return self._scripts[verb]

@@ -53,8 +53,9 @@ class Led(One):
         answers = [await _masters(one) for one in self._sentinel.sentinels]
         known = [answer for answer in answers if not isinstance(answer, Exception)]
         if not known:
-            refused = [answer for answer in answers if isinstance(answer, AuthenticationError)]
-            raise refused[0] if refused else Lost("no sentinel answers")
+            errors = [answer for answer in answers if isinstance(answer, Exception)]
+            refused = [error for error in errors if isinstance(error, AuthenticationError)]
+            raise refused[0] if refused else Lost("no sentinel answers") from errors[0]
         if not any(self._master in found for found in known):
             names = ", ".join(sorted({name for found in known for name in found})) or "no master at all"
             raise wrong(f"Sentinel knows no master named {self._master}; it knows {names}")

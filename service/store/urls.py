@@ -4,17 +4,21 @@
     redis+sentinel://[user:password@]host[:26379],host,.../MASTER[/db]   the master that Sentinel names
     redis+cluster://[user:password@]host[:6379],host,...                 a cluster, found through some of its nodes
 
-`rediss+...` speaks TLS.  User and password are the store's; Sentinel's own are the options `sentinel_username` and
-`sentinel_password`.  All other options are redis-py's.
+`rediss+...` speaks TLS, with all of them.  User and password are the store's; Sentinel's own are the options
+`sentinel_username` and `sentinel_password`.  All other options are redis-py's.
 """
 
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 import msgspec
-from redis.asyncio.connection import BlockingConnectionPool, parse_url
+from redis.asyncio.connection import BlockingConnectionPool, SSLConnection, parse_url
+from redis.exceptions import RedisError
+
+from service.store.tls import unfit
 
 PORTS = {"sentinel": 26379, "cluster": 6379}
+PORT = "the port is not a number from 0 to 65535; in a password / is written %2F, ? is %3F and # is %23"
 OWN = "sentinel_"  # what begins so is Sentinel's own
 
 
@@ -67,12 +71,19 @@ def wrong(what: str) -> WrongStore:
 def _options(url: str) -> dict[str, Any]:
     try:
         options: dict[str, Any] = dict(parse_url(url))
+        if options.keys() & {"ssl_certfile", "ssl_keyfile"}:
+            options.setdefault("ssl_password", "")  # without any, a key that is locked would be asked for on a terminal
         # An option that no connection knows would else be heard of at the first call.
-        BlockingConnectionPool(**options).make_connection()  # type: ignore[no-untyped-call]
-    except ValueError as error:
-        raise wrong(str(error).rstrip(".")) from None
+        connection = BlockingConnectionPool(**options).make_connection()  # type: ignore[no-untyped-call]
+    except (ValueError, RedisError) as error:
+        # What is taken for a port may be a piece of a password.
+        raise wrong(PORT if "Port" in str(error) else str(error).rstrip(".")) from None
     except TypeError as error:
-        raise wrong(f"the option {str(error).rpartition(' ')[2]} is not known") from None
+        name = str(error).rpartition(" ")[2]
+        plain = "ssl_" in name and not url.startswith("rediss")
+        raise wrong(f"the option {name} {'needs rediss://' if plain else 'is not known'}") from None
+    if isinstance(connection, SSLConnection) and (what := unfit(connection)):
+        raise wrong(what)
     return options
 
 

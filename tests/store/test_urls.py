@@ -1,11 +1,14 @@
 """The URL of a store, and the sentence about one that is wrong."""
 
+from pathlib import Path
+
 import pytest
 from redis.asyncio.connection import SSLConnection
 
 from service.store.connect import client
 from service.store.urls import Address, WrongStore, read
 from service.workers import _without_secrets
+from tests.certificates import Authority
 
 
 def test_a_cluster_is_named_by_some_of_its_nodes() -> None:
@@ -31,13 +34,14 @@ def test_both_may_speak_tls() -> None:
     assert read("rediss+sentinel://one/main").options == {"connection_class": SSLConnection}
 
 
-async def test_sentinels_are_trusted_as_their_master_is() -> None:
-    nodes = client("rediss+sentinel://one/main?ssl_ca_certs=/some/ca.pem", 1.0)
+async def test_sentinels_are_trusted_as_their_master_is(tmp_path: Path) -> None:
+    ca = Authority(tmp_path, "ca").file
+    nodes = client(f"rediss+sentinel://one/main?ssl_ca_certs={ca}", 1.0)
 
     [sentinel] = nodes._sentinel.sentinels  # type: ignore[attr-defined]
     connection = sentinel.connection_pool.make_connection()
     assert isinstance(connection, SSLConnection)
-    assert connection.ca_certs == "/some/ca.pem"
+    assert connection.ca_certs == str(ca)
 
 
 @pytest.mark.parametrize(
@@ -58,6 +62,8 @@ async def test_sentinels_are_trusted_as_their_master_is() -> None:
         ("redis+sentinel://one/main?sentinel_pasword=x", "the option sentinel_pasword is not known"),
         ("redis+sentinel://one/main?colour=red", "the option 'colour' is not known"),
         ("redis://one?colour=red", "the option 'colour' is not known"),
+        ("redis://one?ssl_ca_certs=ca.pem", "the option 'ssl_ca_certs' needs rediss://"),
+        ("redis://one:x", "the port is not a number"),
     ],
 )
 async def test_what_is_wrong_is_said_in_one_sentence(url: str, what: str) -> None:
@@ -65,9 +71,10 @@ async def test_what_is_wrong_is_said_in_one_sentence(url: str, what: str) -> Non
         client(url, 1.0)
 
 
-async def test_the_sentence_tells_no_secret() -> None:
+@pytest.mark.parametrize("url", ["redis+cluster://ann:hunter2@one:x", "redis://ann:hunter2/hunter2@one"])
+async def test_the_sentence_tells_no_secret(url: str) -> None:
     with pytest.raises(WrongStore) as refused:
-        client("redis+cluster://ann:hunter2@one:x", 1.0)
+        client(url, 1.0)
 
     assert "hunter2" not in str(refused.value)
 
