@@ -4,12 +4,12 @@ from collections.abc import Callable
 from typing import Any
 
 from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.connection import SSLConnection
 from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 from redis.exceptions import AuthenticationError
 from redis.exceptions import ConnectionError as Lost
 
 from service.store.nodes import Node, One
+from service.store.tls import LedSecure, Secure
 from service.store.urls import Where, wrong
 
 
@@ -37,11 +37,14 @@ class Led(One):
     """path: how calls are bounded, for the master and for the sentinels alike."""
 
     def __init__(self, where: Where, pool: dict[str, Any], path: dict[str, Any], timeout_s: float) -> None:
-        secure = where.options.get("connection_class") is SSLConnection
-        self._master, options = where.master, {**where.options, "ssl": secure}
-        options.pop("connection_class", None)
-        trust = {name: value for name, value in options.items() if name.startswith("ssl")}
+        self._master, options = where.master, dict(where.options)
+        secure = options.pop("connection_class", None) is not None
+        trust = {name: value for name, value in options.items() if name.startswith("ssl_")} | {"ssl": secure}
         self._sentinel = Sentinel(where.seats, sentinel_kwargs={**where.sentinel, **path, **trust})  # type: ignore[no-untyped-call]
+        if secure:
+            options["connection_class"] = LedSecure
+            for one in self._sentinel.sentinels:
+                one.connection_pool.connection_class = Secure
         led = LedPool(where.master, self._sentinel, changed=self._drop_lane, **options, **path, **pool)
         super().__init__(Redis.from_pool(led), timeout_s)
 
@@ -54,8 +57,9 @@ class Led(One):
         known = [answer for answer in answers if not isinstance(answer, Exception)]
         if not known:
             errors = [answer for answer in answers if isinstance(answer, Exception)]
-            refused = [error for error in errors if isinstance(error, AuthenticationError)]
-            raise refused[0] if refused else Lost("no sentinel answers") from errors[0]
+            if refused := [error for error in errors if isinstance(error, AuthenticationError)]:
+                raise refused[0]
+            raise Lost("no sentinel answers") from errors[0]
         if not any(self._master in found for found in known):
             names = ", ".join(sorted({name for found in known for name in found})) or "no master at all"
             raise wrong(f"Sentinel knows no master named {self._master}; it knows {names}")

@@ -1,25 +1,65 @@
-"""TLS with the store: what is wrong with the files that the URL names, and in words why it does not come about."""
+"""TLS with the store: connections, what is wrong with the files of the URL, and in words why it does not come about."""
 
 import asyncio
 import re
 import ssl
+from collections.abc import Mapping
+from copy import copy
 from pathlib import Path
+from typing import Any
 
-from redis.asyncio.connection import AbstractConnection, SSLConnection
+from redis.asyncio.connection import AbstractConnection, RedisSSLContext, SSLConnection
+from redis.asyncio.sentinel import SentinelManagedConnection
 
 WORD = "TLS: "  # how the reason of an `Unavailable` begins that is about TLS
-FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
+FILES = {"ssl_ca_certs": "ca_certs", "ssl_certfile": "certfile", "ssl_keyfile": "keyfile"}
 MEANT_TLS = f"{WORD}the store speaks it; write rediss:// instead of redis://"
 MEANT_PLAIN = f"{WORD}the store does not speak it; write redis:// instead of rediss://"
 PLAIN = {"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"}  # what OpenSSL calls an answer that is none of TLS
 FRAME = re.compile(r"^\[[^\]]*\] | \(_ssl\.c:\d+\)$")  # around what OpenSSL says
 
 
+class Secure(SSLConnection):
+    """redis-py makes a context for each connection, and each holds the loop for 20 ms.  This one is shared until its
+    files change, so that certificates may be renewed in place."""
+
+    def _connection_arguments(self) -> Mapping[str, Any]:
+        self.ssl_context = _shared(self.ssl_context)
+        arguments: Mapping[str, Any] = super()._connection_arguments()
+        return arguments
+
+
+class LedSecure(SentinelManagedConnection, Secure):
+    """The same to a master that Sentinel names."""
+
+
+_contexts: dict[str, tuple[list[tuple[int, ...]], RedisSSLContext]] = {}
+
+
+def _shared(own: RedisSSLContext) -> RedisSSLContext:
+    asked = repr([getattr(own, name) for name in RedisSSLContext.__slots__ if name != "context"])
+    stamp = [_stamp(getattr(own, name)) for name in FILES.values()]
+    known, context = _contexts.get(asked, (None, own))
+    if known != stamp:
+        context = copy(own)
+        context.context = None  # it may have been made from what the files were
+        _contexts[asked] = stamp, context
+    return context
+
+
+def _stamp(path: str | None) -> tuple[int, ...]:
+    try:
+        found = Path(path or "/dev/null").stat()
+    except OSError:
+        return ()
+    return found.st_ino, found.st_mtime_ns, found.st_size
+
+
 def unfit(connection: SSLConnection) -> str | None:
     """What cannot be right, whatever answers: said at the start, where it would else pass for a store that is away."""
-    for name in FILES:
+    for name, own in FILES.items():
         try:
-            Path(getattr(connection, name.removeprefix("ssl_")) or "/dev/null").read_bytes()
+            Path(getattr(connection, own) or "/dev/null").read_bytes()
         except OSError as error:
             return f"{name}: {error.strerror}"
     try:
@@ -35,9 +75,13 @@ def unfit(connection: SSLConnection) -> str | None:
 
 def cause(error: BaseException | None) -> ssl.SSLError | None:
     """The error of TLS that a client's error came from."""
-    while error is not None and not isinstance(error, ssl.SSLError):
+    seen = set[int]()  # a chain may be a ring
+    while error is not None and id(error) not in seen:
+        if isinstance(error, ssl.SSLError):
+            return error
+        seen.add(id(error))
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
-    return error
+    return None
 
 
 def said(error: ssl.SSLError) -> str:

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 import msgspec
-from redis.asyncio.connection import BlockingConnectionPool, SSLConnection, parse_url
+from redis.asyncio.connection import BlockingConnectionPool, parse_url
 from redis.exceptions import RedisError
 
-from service.store.tls import unfit
+from service.store.tls import Secure, unfit
 
 PORTS = {"sentinel": 26379, "cluster": 6379}
 PORT = "the port is not a number from 0 to 65535; in a password / is written %2F, ? is %3F and # is %23"
@@ -71,6 +71,8 @@ def wrong(what: str) -> WrongStore:
 def _options(url: str) -> dict[str, Any]:
     try:
         options: dict[str, Any] = dict(parse_url(url))
+        if url.startswith("rediss"):
+            options["connection_class"] = Secure
         if options.keys() & {"ssl_certfile", "ssl_keyfile"}:
             options.setdefault("ssl_password", "")  # without any, a key that is locked would be asked for on a terminal
         # An option that no connection knows would else be heard of at the first call.
@@ -82,7 +84,7 @@ def _options(url: str) -> dict[str, Any]:
         name = str(error).rpartition(" ")[2]
         plain = "ssl_" in name and not url.startswith("rediss")
         raise wrong(f"the option {name} {'needs rediss://' if plain else 'is not known'}") from None
-    if isinstance(connection, SSLConnection) and (what := unfit(connection)):
+    if isinstance(connection, Secure) and (what := unfit(connection)):
         raise wrong(what)
     return options
 

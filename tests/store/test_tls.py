@@ -17,6 +17,7 @@ from service.core.events import Places, Wanted
 from service.store import feed
 from service.store.connect import client
 from service.store.nodes import Nodes
+from service.store.tls import Secure
 from service.store.urls import WrongStore, read
 from tests.api.calls import ADMIN, KEYS, calling
 from tests.backends import Backend
@@ -171,7 +172,7 @@ AMISS = {
     "no TLS where it is asked for": Amiss(
         lambda _: None, lambda url, papers: trusting(url.replace("redis://", "rediss://"), papers),
         "TLS: the store does not speak it; write redis:// instead of rediss://",
-        600,  # all of which it takes: Redis waits for the end of what it takes for a line
+        400,  # all of which it takes: Redis waits for the end of what it takes for a line
     ),
     "TLS where none is asked for": Amiss(
         shows("good"), lambda url, _: url.replace("rediss://", "redis://"),
@@ -253,6 +254,24 @@ class Looks:
             await self._look()
         finally:
             self.number += 1
+
+
+def test_what_is_slow_to_make_is_made_once_for_all_connections_until_a_file_changes(papers: Papers) -> None:
+    names = {"ssl_ca_certs": papers.ours.file, "ssl_certfile": papers.client.cert, "ssl_keyfile": papers.client.key}
+    files: dict[str, Any] = {name: str(file) for name, file in names.items()}
+
+    both, other = [Secure(**files), Secure(**files)], Secure(**files, ssl_check_hostname=False)
+    before = [made(one) for one in both]
+    papers.foreign.put_over(papers.client)
+    after = [made(one) for one in both]
+
+    assert before[0] is before[1] is not made(other)
+    assert after[0] is after[1] is not before[0]
+
+
+def made(connection: Secure) -> object:
+    """What it connects with."""
+    return connection._connection_arguments()["ssl"]
 
 
 @pytest.mark.parametrize("whose", ["good", "client"])

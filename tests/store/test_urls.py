@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
-from redis.asyncio.connection import SSLConnection
 
 from service.store.connect import client
+from service.store.tls import Secure
 from service.store.urls import Address, WrongStore, read
 from service.workers import _without_secrets
 from tests.certificates import Authority
@@ -30,8 +30,8 @@ def test_a_master_is_named_behind_its_sentinels() -> None:
 
 
 def test_both_may_speak_tls() -> None:
-    assert read("rediss+cluster://one").options == {"connection_class": SSLConnection}
-    assert read("rediss+sentinel://one/main").options == {"connection_class": SSLConnection}
+    assert read("rediss+cluster://one").options == {"connection_class": Secure}
+    assert read("rediss+sentinel://one/main").options == {"connection_class": Secure}
 
 
 async def test_sentinels_are_trusted_as_their_master_is(tmp_path: Path) -> None:
@@ -40,7 +40,7 @@ async def test_sentinels_are_trusted_as_their_master_is(tmp_path: Path) -> None:
 
     [sentinel] = nodes._sentinel.sentinels  # type: ignore[attr-defined]
     connection = sentinel.connection_pool.make_connection()
-    assert isinstance(connection, SSLConnection)
+    assert isinstance(connection, Secure)
     assert connection.ca_certs == str(ca)
 
 
