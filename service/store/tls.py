@@ -23,8 +23,13 @@ class Secure(SSLConnection):
     """redis-py makes a context for each connection, and each holds the loop for 20 ms.  This one is shared until its
     files change, so that certificates may be renewed in place."""
 
-    def _connection_arguments(self) -> Mapping[str, Any]:
+    def context(self) -> ssl.SSLContext:
+        """Raises `OSError`, `TypeError` and `ValueError`, of files and options that do not do."""
         self.ssl_context = _shared(self.ssl_context)
+        return self.ssl_context.get()
+
+    def _connection_arguments(self) -> Mapping[str, Any]:
+        self.context()
         arguments: Mapping[str, Any] = super()._connection_arguments()
         return arguments
 
@@ -55,7 +60,7 @@ def _stamp(path: str | None) -> tuple[int, ...]:
     return found.st_ino, found.st_mtime_ns, found.st_size
 
 
-def unfit(connection: SSLConnection) -> str | None:
+def unfit(connection: Secure) -> str | None:
     """What cannot be right, whatever answers: said at the start, where it would else pass for a store that is away."""
     for name, own in FILES.items():
         try:
@@ -63,7 +68,7 @@ def unfit(connection: SSLConnection) -> str | None:
         except OSError as error:
             return f"{name}: {error.strerror}"
     try:
-        connection.ssl_context.get()
+        connection.context()
     except ssl.SSLError as error:
         if "PEM lib" in str(error):
             return "ssl_certfile or ssl_keyfile is not PEM, has no key, or ssl_password does not open it"
@@ -96,13 +101,13 @@ def said(error: ssl.SSLError) -> str:
 
 async def closer(connection: AbstractConnection, host: str, port: int, timeout_s: float) -> str | None:
     """A look at a store that does not answer as the URL has it; sends nothing that is secret.  None: it is away."""
-    if not isinstance(connection, SSLConnection):
+    if not isinstance(connection, Secure):
         return MEANT_TLS if await _shakes_hands(host, port, timeout_s) else None
     try:
         async with asyncio.timeout(timeout_s):
             # In TLS 1.3 who lacks a certificate is told so only after the handshake; whoever has sent something by then
             # may hear of a reset and no more.
-            await _heard(host, port, b"", connection.ssl_context.get())
+            await _heard(host, port, b"", connection.context())
     except ssl.SSLError as error:
         return said(error)
     except (OSError, TimeoutError):
@@ -111,7 +116,7 @@ async def closer(connection: AbstractConnection, host: str, port: int, timeout_s
 
 
 async def _shakes_hands(host: str, port: int, timeout_s: float) -> bool:
-    anybody = ssl.create_default_context()
+    anybody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     anybody.check_hostname, anybody.verify_mode = False, ssl.CERT_NONE
     try:
         async with asyncio.timeout(timeout_s):

@@ -261,17 +261,12 @@ def test_what_is_slow_to_make_is_made_once_for_all_connections_until_a_file_chan
     files: dict[str, Any] = {name: str(file) for name, file in names.items()}
 
     both, other = [Secure(**files), Secure(**files)], Secure(**files, ssl_check_hostname=False)
-    before = [made(one) for one in both]
+    before = [one.context() for one in both]
     papers.foreign.put_over(papers.client)
-    after = [made(one) for one in both]
+    after = [one.context() for one in both]
 
-    assert before[0] is before[1] is not made(other)
+    assert before[0] is before[1] is not other.context()
     assert after[0] is after[1] is not before[0]
-
-
-def made(connection: Secure) -> object:
-    """What it connects with."""
-    return connection._connection_arguments()["ssl"]
 
 
 @pytest.mark.parametrize("whose", ["good", "client"])
