@@ -33,6 +33,14 @@ class Secure(SSLConnection):
         arguments: Mapping[str, Any] = super()._connection_arguments()
         return arguments
 
+    async def disconnect(self, nowait: bool = False, *words: Any, **more: Any) -> None:  # noqa: ARG002, FBT002
+        """At once.  TLS has a goodbye, and a store that is frozen never says its own: to wait for it is to fail, and a
+        failover or the end of the service with it."""
+        writer = self._writer
+        await super().disconnect(True, *words, **more)
+        if writer is not None:
+            writer.transport.abort()
+
 
 class LedSecure(SentinelManagedConnection, Secure):
     """The same to a master that Sentinel names."""

@@ -312,6 +312,20 @@ def renew(server: Server, old: Certificate, new: Certificate) -> None:
         admin.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
 
 
+async def test_a_store_that_is_frozen_says_no_goodbye_and_none_is_waited_for(papers: Papers) -> None:
+    with store(papers.ours.server(papers.good)) as server, contextlib.ExitStack() as stack:
+        async with World(There(trusting(server.url, papers)), store_timeout_ms=300) as world:
+            issued = await world.issue()
+            await world.tokens.use(issued.text)
+            server.pause()
+            stack.callback(server.resume)
+            with pytest.raises(Unavailable):
+                await world.tokens.use(issued.text)
+
+            for node in await world.link.nodes.each():
+                await asyncio.wait_for(node.drop(), 0.2)
+
+
 async def test_callers_get_their_503_meanwhile_and_no_restart_is_needed(papers: Papers) -> None:
     shown, again = papers.ours.vouches("shown"), papers.ours.vouches("again")
     papers.expired.put_over(shown)
