@@ -17,6 +17,8 @@ VERBS = (
     "pace", "evicted", "lease",
 )  # fmt: skip
 
+PARTS = ("lists", "tokens", "ends")  # a later one may ask for those before it
+
 # Redis 7 and later: without it a full store would fail a use between its two writes.  Issuing stays refused.
 ALLOW_OOM = "#!lua flags=allow-oom\n"
 
@@ -28,14 +30,17 @@ def lua(name: str) -> str:
 
 @cache
 def prelude() -> str:
-    return lua("prelude") + "\n" + lua("ends")
+    """What every script stands on, and the parts that some do: each a function that gives what is in it.
+
+    What a script does not ask for is not made: all functions, made at each call, cost a lone use a fifth of its time.
+    """
+    return lua("prelude") + "".join(f"\nlocal function load_{part}()\n{lua(part)}\nend\n" for part in PARTS)
 
 
 @cache
 def source(verb: str) -> str:
     """A script ends wherever it likes; around it, its answer always has what it changed beside it."""
-    script = lua(verb)
-    return f"{prelude()}\nlocal function verb()\n{script}\nend\nreturn {{ verb(), made }}\n"
+    return f"{prelude()}\nlocal function verb()\n{lua(verb)}\nend\nreturn {{ verb(), made }}\n"
 
 
 class Scripts:

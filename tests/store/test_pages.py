@@ -19,13 +19,14 @@ from tests.world import World
 # Tokens as `issue` makes them but without events, many in one call.
 MANY = """
 event = function() end
+local tokens, ends = load_tokens(), load_ends()
 for i = 1, tonumber(ARGV[4]) do
   local id = ARGV[3] .. string.format('%010x80008%015x', i, ARGV[6])
-  create({ id = id, tenant = 'shop', owner = ARGV[5], type = ({ 'session', 'login' })[i % 2 + 1], life = '60000000',
-    ceiling = '-', most = '-', flags = 's', scopes = '', body = '{}', uses = 0 })
+  tokens.create({ id = id, tenant = 'shop', owner = ARGV[5], type = ({ 'session', 'login' })[i % 2 + 1],
+    life = '60000000', ceiling = '-', most = '-', flags = 's', scopes = '', body = '{}', uses = 0 })
   if i % 3 == 0 then
-    finish(id, redis.call('GET', key('t', id)), 'revoked', whole(now), 'request')
-    write_ends()
+    ends.finish(id, redis.call('GET', key('t', id)), 'revoked', whole(now), 'request')
+    ends.write()
   end
 end
 """

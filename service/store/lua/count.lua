@@ -4,6 +4,7 @@
 -- ARGV  .. .. tag tenant owner ('': all)
 -- gives type, state, count, type, state, count, ...
 
+local lists = load_lists()
 local tag, tenant, owner = ARGV[3], ARGV[4], ARGV[5]
 local answer = {}
 for _, field in ipairs(redis.call('HKEYS', tag .. 'n:' .. tenant)) do
@@ -12,7 +13,7 @@ for _, field in ipairs(redis.call('HKEYS', tag .. 'n:' .. tenant)) do
   if owner == '' then
     number = tonumber(redis.call('HGET', tag .. 'n:' .. tenant, field))
   else
-    number = redis.call('ZLEXCOUNT', tag .. 'o:' .. tenant .. ':' .. field, places(owner, 0, LAST))
+    number = redis.call('ZLEXCOUNT', tag .. 'o:' .. tenant .. ':' .. field, lists.places(owner, 0, lists.LAST))
   end
   if number > 0 then answer[#answer + 1], answer[#answer + 2], answer[#answer + 3] = kind, state, number end
 end

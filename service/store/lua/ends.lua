@@ -1,5 +1,8 @@
--- How tokens end, many at once: the loader puts this between the prelude and each script.
+-- How tokens end, many at once.
 -- Half of what an end costs the store is Lua's strings and tables: so there are few of them a token.
+
+local lists = load_lists()
+local group_of, add, relist = lists.group_of, lists.add, lists.relist
 
 -- What a policy says for an end.  Most tokens of a call share theirs with the one before: it is taken apart once.
 local shape = { policy = '\n' }
@@ -60,7 +63,7 @@ local function begin() ending = { lives = {}, groups = {} } end
 
 begin()
 
--- Lets an active token end, once `write_ends` has followed: as what, when (in digits) and by what; without these, its
+-- Lets an active token end, once `write` has followed: as what, when (in digits) and by what; without these, its
 -- life is gone, and it gives how late (ms) that is found, less than 0 of an evicted one.
 local function finish(id, record, state, at, by)
   local shape, sequence, place = shown(record)
@@ -100,7 +103,7 @@ end
 -- The one way into a final state: life, record, lists, counts, what is to be forgotten, and events in one step, of 1,000
 -- tokens or so at most: `unpack` has its bounds.  It begins by taking something away, which a full store allows.
 -- out: they are out of what is due already.
-local function write_ends(out)
+local function write(out)
   local tag, groups = ending.tag, ending.groups
   if not tag then return end
   relist(tag, groups, -1, 'active')
@@ -116,3 +119,5 @@ local function write_ends(out)
   end
   begin()
 end
+
+return { shown = shown, read = read, finish = finish, write = write }

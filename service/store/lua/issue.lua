@@ -21,5 +21,5 @@ end
 
 local token = { id = id, tenant = tenant, owner = owner, type = kind, life = life, ceiling = ceiling,
   most = ARGV[9], flags = ARGV[10], scopes = ARGV[11], body = ARGV[12], uses = 0 }
-create(token)
+load_tokens().create(token)
 return { 'ok', token.remaining, token.record }

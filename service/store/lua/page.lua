@@ -6,6 +6,7 @@
 --       first and last: sequence numbers, both included; order: 'asc' or 'desc'
 -- gives sequence, id, sequence, id, ...
 
+local lists = load_lists()
 local tag, tenant, owner, only_type, states = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
 local first, last, limit, descending = ARGV[8], ARGV[9], tonumber(ARGV[10]), ARGV[11] == 'desc'
 
@@ -25,7 +26,7 @@ local function of_all(list)
 end
 
 local function of_one(list, all)
-  local from, to = places(owner, tonumber(first), tonumber(last))
+  local from, to = lists.places(owner, tonumber(first), tonumber(last))
   local rows
   if descending then
     rows = redis.call('ZREVRANGEBYLEX', list, to, from, 'LIMIT', 0, limit)
@@ -50,6 +51,6 @@ end)
 local answer = {}
 for i = 1, math.min(limit, #found) do
   local sequence, id, list = whole(found[i][1]), found[i][2], found[i][3]
-  answer[2 * i - 1], answer[2 * i] = sequence, id or id_at(list, sequence) or NOBODY
+  answer[2 * i - 1], answer[2 * i] = sequence, id or lists.id_at(list, sequence) or NOBODY
 end
 return answer

@@ -1,5 +1,5 @@
--- Shared by all scripts; the loader puts it in front of each.  keys.py is the glossary of the keys, record.py of a
--- record:
+-- Shared by all scripts; the loader puts it in front of each, with the parts that a script may load (lists, tokens, ends).
+-- keys.py is the glossary of the keys, record.py of a record:
 --
 --   a 1764001800000 1764000000000 0000000003 1800000 - - s default session read write
 --   ann
@@ -20,11 +20,8 @@ local IN_PLACE = 2 -- bytes before the deadline
 local CHANGING = 38 -- bytes of deadline, last use and uses
 local POLICY = IN_PLACE + CHANGING + 2 -- where the rest of the first line begins
 local DIGITS, ID = 13, 32 -- bytes of a moment, and of an id
-local LAST = 2 ^ 53 -- no sequence number is above; all have sixteen digits
-local TICKS = 2048 -- sequence numbers in a millisecond; keeps them exact in a double until the year 2109
 
 local STATES = { a = 'active', e = 'expired', r = 'revoked', c = 'consumed' }
-local HEAD = '^%a (%d+) (%d+) (%d+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+)([^\n]*)\n([^\n]*)\n(%d+)\n([^\n]*)(.*)$'
 
 -- ms, and within this ms the half microseconds
 local function clock()
@@ -42,25 +39,6 @@ local function whole(number) return string.format('%.0f', number) end
 local function tag_of(id) return 'tl:{' .. string.sub(id, 1, 2) .. '}:' end
 
 local function key(kind, id) return 'tl:{' .. string.sub(id, 1, 2) .. '}:' .. kind .. ':' .. id end
-
--- The changing part of a record, as it stands from IN_PLACE on.
-local function changing(deadline, last, uses) return string.format('%013.0f %013.0f %010.0f', deadline, last, uses) end
-
--- What an active record says, word by word.
-local function parse(id, record)
-  local token = { id = id, record = record, state = 'active' }
-  token.deadline, token.last, token.uses, token.life, token.ceiling, token.most, token.flags, token.tenant, token.type,
-    token.scopes, token.owner, token.sequence, token.body, token.rotation = string.match(record, HEAD)
-  token.deadline, token.uses = tonumber(token.deadline), tonumber(token.uses)
-  return token
-end
-
-local function render(token)
-  token.record = table.concat({ 'a', changing(token.deadline, token.last, token.uses), token.life, token.ceiling,
-    token.most, token.flags, token.tenant, token.type .. token.scopes }, ' ') .. '\n' .. token.owner .. '\n'
-    .. token.sequence .. '\n' .. token.body .. token.rotation
-  return token.record
-end
 
 local function state_of(record) return STATES[sub(record, 1, 1)] end
 
@@ -119,104 +97,4 @@ end
 local function event(kind, id, record)
   if kind ~= 'used' then tell(kind, id, '') end
   append(tag_of(id) .. 'ev', kind, { id, record })
-end
-
--- The tokens of all owners share a list, where those of one stand together: a list for each would cost two calls for
--- each token that ends, and its own key.  An id is found by its sequence number in the tenant's list: in both, it would
--- take 32 bytes more of each token.
-local function place(owner, sequence) return owner .. '\n' .. sequence end
-
--- The id of a sequence number in a tenant's list, or nil: a store that evicts or was damaged may have lost it.
-local function id_at(list, sequence) return redis.call('ZRANGEBYSCORE', list, sequence, sequence)[1] end
-
--- From where to where those of an owner stand that have these sequence numbers, both included.
-local function places(owner, first, last)
-  local function bound(sequence) return '[' .. place(owner, string.format('%016.0f', math.max(0, math.min(sequence, LAST)))) end
-  return bound(first), bound(last)
-end
-
--- Tokens of a partition that share a tenant and a type (their kind) and a state, as the lists take them.
-local function group_of(groups, state, kind)
-  local kinds = groups[state] or {}
-  groups[state] = kinds
-  local group = kinds[kind]
-    or { state = state, kind = kind, number = 0, ids = {}, places = {}, scored = {}, unscored = {}, told = {}, lates = {} }
-  kinds[kind] = group
-  return group
-end
-
-local function add(group, id, sequence, place)
-  local n = group.number + 1
-  group.number, group.ids[n], group.places[n] = n, id, place
-  group.scored[2 * n - 1], group.scored[2 * n] = sequence, id
-  group.unscored[2 * n - 1], group.unscored[2 * n] = '0', place
-end
-
--- Puts groups into the lists of a state (without one, of their own) and counts them there (by 1), or takes them out (-1).
-local function relist(tag, groups, by, state)
-  for _, kinds in pairs(groups) do
-    for _, group in pairs(kinds) do
-      local tenant, type = string.match(group.kind, '(%S+) (%S+)')
-      local of, change = state or group.state, by * group.number
-      local tenants, field = tag .. 'n:' .. tenant, type .. ':' .. of
-      local all, by_owner = tag .. 'i:' .. tenant .. ':' .. field, tag .. 'o:' .. tenant .. ':' .. field
-      if by > 0 then
-        redis.call('ZADD', all, unpack(group.scored))
-        redis.call('ZADD', by_owner, unpack(group.unscored))
-      else
-        redis.call('ZREM', all, unpack(group.ids))
-        redis.call('ZREM', by_owner, unpack(group.places))
-      end
-      redis.call('HINCRBY', tag .. 'n', of, change)
-      if redis.call('HINCRBY', tenants, field, change) == 0 then redis.call('HDEL', tenants, field) end
-    end
-  end
-end
-
--- The token of an id that may be touched for a tenant ('*': any), or the word that forbids it and the record.
-local function active(id, tenant)
-  local record = redis.call('GET', key('t', id))
-  if not record then return nil, 'unknown', '' end
-  local token, state = parse(id, record), state_of(record)
-  if tenant ~= '*' and tenant ~= token.tenant then return nil, 'unknown', '' end
-  if state ~= 'active' then return nil, state, record end
-  token.remaining = remaining(id)
-  if not token.remaining then return nil, lapsed(token.flags), record end
-  return token
-end
-
--- Gives an active token a new deadline (0: never), in the life key and in the record.
-local function set_deadline(token, deadline)
-  if deadline == 0 then
-    redis.call('PERSIST', key('l', token.id))
-  else
-    redis.call('PEXPIREAT', key('l', token.id), whole(deadline))
-  end
-  token.deadline = deadline
-  token.remaining = deadline == 0 and -1 or deadline - now
-end
-
--- Writes a new active token, whole.  A sequence number is unique in its partition and follows the clock, so closely
--- that tokens of several partitions stand in the order in which one server wrote them.
-local function create(token)
-  local tag = tag_of(token.id)
-  local last = tonumber(redis.call('HGET', tag .. 'n', 'sequence') or 0)
-  token.sequence = whole(math.max(now * TICKS + ticks, last + 1))
-  redis.call('HSET', tag .. 'n', 'sequence', token.sequence)
-  token.state, token.last, token.rotation = 'active', now, ''
-  token.deadline = full_life(token.life, token.ceiling)
-  -- The value says nothing; a small number is one that Redis 7 has already: 24 bytes less than an empty string.
-  if token.deadline == 0 then
-    redis.call('SET', key('l', token.id), '1')
-  else
-    redis.call('SET', key('l', token.id), '1', 'PXAT', whole(token.deadline))
-    redis.call('ZADD', tag .. 'due', whole(token.deadline), token.id)
-  end
-  token.remaining = token.deadline == 0 and -1 or token.deadline - now
-  redis.call('SET', key('t', token.id), render(token))
-  local groups = {}
-  local group = group_of(groups, 'active', token.tenant .. ' ' .. token.type)
-  add(group, token.id, token.sequence, place(token.owner, token.sequence))
-  relist(tag, groups, 1)
-  event('issued', token.id, token.record)
 end

@@ -78,8 +78,9 @@ local function spent(id, life_key, record_key, record, policy, left, count)
   end
   record = written(id, record_key, record, policy, deadline, granted)
   if granted == most then
-    finish(id, record, 'consumed', whole(now), 'uses')
-    write_ends()
+    local ends = load_ends() -- made only here: every other use does without
+    ends.finish(id, record, 'consumed', whole(now), 'uses')
+    ends.write()
     record, left = call('GET', record_key), 0
   end
   return granted == count and 'ok' or 'ok ' .. granted, left, record

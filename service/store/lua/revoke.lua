@@ -4,6 +4,7 @@
 -- ARGV  .. .. tenant ('*': any) reason id id ...
 -- gives for each: 'ok' or 'unknown'; 0; record
 
+local ends = load_ends()
 local tenant, reason = ARGV[3], ARGV[4]
 local flat = {}
 
@@ -12,12 +13,12 @@ local function answer(word, record) flat[#flat + 1], flat[#flat + 2], flat[#flat
 for i = 5, #ARGV do
   local id = ARGV[i]
   local record = redis.call('GET', key('t', id))
-  if not record or (tenant ~= '*' and tenant ~= string.match(shown(record).kind, '^%S+')) then
+  if not record or (tenant ~= '*' and tenant ~= string.match(ends.shown(record).kind, '^%S+')) then
     answer('unknown', '')
   else
     if byte(record) == A then
-      if remaining(id) then finish(id, record, 'revoked', whole(now), reason) else finish(id, record) end
-      write_ends()
+      if remaining(id) then ends.finish(id, record, 'revoked', whole(now), reason) else ends.finish(id, record) end
+      ends.write()
       record = redis.call('GET', key('t', id))
     end
     answer('ok', record)

@@ -4,6 +4,7 @@
 -- ARGV  .. .. tenant owner type ('': all) reason limit dry ('1': only count) tag kept kept ...   kept: ids to spare
 -- gives how many were (or would be) revoked, and 1 when there may be more
 
+local lists, ends = load_lists(), load_ends()
 local tenant, owner, only, reason, limit, tag = ARGV[3], ARGV[4], ARGV[5], ARGV[6], tonumber(ARGV[7]), ARGV[9]
 local dry = ARGV[8] == '1'
 local kept = {}
@@ -14,7 +15,7 @@ local revoked, more = 0, 0
 -- Reads past the spared ones, never past the limit: spared ids are few (the caller bounds them).
 local function places_in(list)
   local most = limit + #ARGV - 9
-  local from, to = places(owner, 0, LAST)
+  local from, to = lists.places(owner, 0, lists.LAST)
   local found = redis.call('ZRANGEBYLEX', list, from, to, 'LIMIT', 0, most + 1)
   if #found > most then more = 1 end
   return found
@@ -25,7 +26,7 @@ local function finish_one(id, record)
   local left = remaining(id)
   if left then revoked = revoked + 1 end
   if dry then return end
-  if left then finish(id, record, 'revoked', whole(now), reason) else finish(id, record) end
+  if left then ends.finish(id, record, 'revoked', whole(now), reason) else ends.finish(id, record) end
 end
 
 -- A store that evicts or was damaged has places that no active token stands for.  They are taken out, as the next call
@@ -33,7 +34,7 @@ end
 -- without an id there, or with that of a token that is not of this place.
 local function tidy(by_owner, lost, stray)
   if dry then return end
-  relist(tag, lost, -1)
+  lists.relist(tag, lost, -1)
   if #stray > 0 then redis.call('ZREM', by_owner, unpack(stray)) end
 end
 
@@ -41,13 +42,13 @@ local function end_all(kind)
   local rest = tenant .. ':' .. kind .. ':active'
   local ids, standing, lost, stray = {}, {}, {}, {}
   for _, place in ipairs(places_in(tag .. 'o:' .. rest)) do
-    local id = id_at(tag .. 'i:' .. rest, sub(place, -16))
+    local id = lists.id_at(tag .. 'i:' .. rest, sub(place, -16))
     if id then ids[#ids + 1], standing[#ids + 1] = id, place else stray[#stray + 1] = place end
   end
-  for i, record in ipairs(read(ids)) do
+  for i, record in ipairs(ends.read(ids)) do
     local id, place = ids[i], standing[i]
     if not record or byte(record) ~= A then
-      add(group_of(lost, 'active', tenant .. ' ' .. kind), id, sub(place, -16), place)
+      lists.add(lists.group_of(lost, 'active', tenant .. ' ' .. kind), id, sub(place, -16), place)
     elseif not find(record, '\n' .. place .. '\n', POLICY, true) then
       stray[#stray + 1] = place
     elseif not kept[id] then
@@ -59,7 +60,7 @@ local function end_all(kind)
     end
   end
   tidy(tag .. 'o:' .. rest, lost, stray)
-  write_ends()
+  ends.write()
 end
 
 for _, field in ipairs(redis.call('HKEYS', tag .. 'n:' .. tenant)) do

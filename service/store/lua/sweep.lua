@@ -6,6 +6,7 @@
 -- gives marked, rescored, purged, evicted, ms until there is something to do (-1: there is nothing), then lags in ms, and
 --       behind each how many were marked so late
 
+local lists, ends -- made for what is due or to be forgotten: most passes find nothing
 local room = tonumber(ARGV[3])
 local marked, rescored, purged, evicted, wait = 0, 0, 0, 0, -1
 local lags = {}
@@ -18,7 +19,7 @@ local function due_at(record, left)
 end
 
 local function mark(id, record)
-  local late = finish(id, record)
+  local late = ends.finish(id, record)
   if late < 0 then evicted = evicted + 1 end
   marked = marked + 1
   local lag = math.max(0, late)
@@ -31,7 +32,8 @@ local function first(due) return tonumber(redis.call('ZRANGE', due, 0, 0, 'WITHS
 local function visit(due)
   local ids = redis.call('ZRANGEBYSCORE', due, '-inf', whole(now), 'LIMIT', 0, room)
   if #ids == 0 then return end -- below, from the first to the one before it would be all
-  local records, living = read(ids)
+  ends = ends or load_ends()
+  local records, living = ends.read(ids)
   local again = {}
   for i, id in ipairs(ids) do
     local record = records[i]
@@ -47,22 +49,23 @@ local function visit(due)
   end
   -- Taken out first, which a full store allows; by rank, which looks for none of them.
   redis.call('ZREMRANGEBYRANK', due, 0, #ids - 1)
-  write_ends('out')
+  ends.write('out')
   if #again > 0 then redis.call('ZADD', due, unpack(again)) end
   room = room - #ids
 end
 
 local function purge(tag, ids)
+  lists, ends = lists or load_lists(), ends or load_ends()
   local groups, keys = {}, {}
-  for i, record in ipairs(read(ids)) do
+  for i, record in ipairs(ends.read(ids)) do
     if record and byte(record) ~= A then
-      local shape, sequence, place = shown(record)
-      add(group_of(groups, state_of(record), shape.kind), ids[i], sequence, place)
+      local shape, sequence, place = ends.shown(record)
+      lists.add(lists.group_of(groups, state_of(record), shape.kind), ids[i], sequence, place)
       keys[#keys + 1] = tag .. 't:' .. ids[i]
     end
   end
   if #keys == 0 then return end
-  relist(tag, groups, -1)
+  lists.relist(tag, groups, -1)
   redis.call('DEL', unpack(keys))
   purged = purged + #keys
 end
