@@ -15,7 +15,7 @@ from redis.asyncio import Redis, RedisCluster
 from service.store import connect
 from service.store.nodes import Nodes, One
 from tests.groups import Cluster, Trio
-from tests.servers import Server, binaries
+from tests.servers import Server, binaries, debugging
 
 REAL = tuple(binaries())  # never empty: without the packaged server this raises, and so no test is skipped
 ALL = ("fakeredis", *REAL)
@@ -114,7 +114,8 @@ class Farm:
 
     def server(self, name: str) -> Server:
         if name not in self._running:
-            self._running[name] = self._stack.enter_context(Server(binaries()[name], enable_debug_command="local"))
+            binary = binaries()[name]
+            self._running[name] = self._stack.enter_context(Server(binary, **debugging(binary)))
         return self._running[name]
 
     def group(self, name: str) -> Trio | Cluster:

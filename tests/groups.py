@@ -14,7 +14,7 @@ SLOTS = 16_384
 MASTER = "main"
 NEVER_MS = 60_000  # no failover: a busy machine is slow at times
 # A replica's first sync would else begin 5 s later.
-COMMON = {"enable_debug_command": "local", "repl_diskless_sync_delay": "0"}
+COMMON = {"repl_diskless_sync_delay": "0"}
 
 
 def wait_for(predicate: Callable[[], object], timeout_s: float = START_S) -> None:

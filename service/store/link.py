@@ -25,7 +25,7 @@ from service.core.text import dashed
 from service.core.watch import SILENT, Watch, failed
 from service.store import keys, tls
 from service.store.nodes import Node, Nodes
-from service.store.scripts import Scripts
+from service.store.scripts import Scripts, told
 
 T = TypeVar("T")
 Changed = Callable[[str, str, int | None], None]  # a transition: kind, handle, and of an expiry how late (ms)
@@ -118,8 +118,9 @@ class Link:
                 node = self.nodes.moved(error)
                 return await call(node)
         except FAILURES as error:
-            await self.nodes.failed(node, error)
-            raise
+            plain = told(error)
+            await self.nodes.failed(node, plain)
+            raise plain from None
 
     async def run_each(self, verb: str, calls: Sequence[tuple[str, tuple[Any, ...]]]) -> list[Any]:
         """One script on many partitions, all in flight together."""

@@ -1,5 +1,6 @@
 """The scripts: `lua/<verb>.lua` behind the shared prelude, each named by its verb."""
 
+import re
 from collections.abc import Awaitable
 from functools import cache
 from hashlib import sha1
@@ -7,7 +8,7 @@ from importlib.resources import files
 from typing import Any
 
 from redis.asyncio import Redis
-from redis.exceptions import NoScriptError
+from redis.exceptions import NoScriptError, OutOfMemoryError, ReadOnlyError
 
 from service.core.errors import Unavailable
 from service.store.lane import Lane
@@ -19,8 +20,12 @@ VERBS = (
 
 PARTS = ("lists", "tokens", "ends")  # a later one may ask for those before it
 
-# Redis 7 and later: without it a full store would fail a use between its two writes.  Issuing stays refused.
+# Redis 7 and later: without it a full store would fail a use that renews nothing.  Issuing stays refused.
 ALLOW_OOM = "#!lua flags=allow-oom\n"
+
+# Before Redis 7 what a command in a script was refused with comes behind words of the script's.
+INSIDE = re.compile(r"@user_script: ?\d+: -(OOM|READONLY) (.*)", re.DOTALL)
+REFUSED = {"OOM": OutOfMemoryError, "READONLY": ReadOnlyError}
 
 
 @cache
@@ -43,6 +48,12 @@ def source(verb: str) -> str:
     return f"{prelude()}\nlocal function verb()\n{lua(verb)}\nend\nreturn {{ verb(), made }}\n"
 
 
+def told(error: Exception) -> Exception:
+    """The same, or what Redis 7 says instead."""
+    found = INSIDE.search(str(error))
+    return REFUSED[found[1]](found[2]) if found else error
+
+
 class Scripts:
     """Runs a verb with the two values that every script takes first: retention (ms) and events kept.
 
@@ -61,9 +72,10 @@ class Scripts:
 
     def say_allow_oom(self, *, allowed: bool) -> None:
         """Whether the store understands that a script may run when it is full (Redis 7 and later)."""
+        first, behind = (ALLOW_OOM, "") if allowed else ("", lua("room"))
         for verb in VERBS:
-            head = ALLOW_OOM if allowed and verb != "issue" else ""
-            text = head + self._guard + source(verb)
+            head = self._guard if verb == "issue" else first + self._guard + behind
+            text = head + source(verb)
             self._scripts[verb] = text, sha1(text.encode(), usedforsecurity=False).hexdigest()
 
     async def __call__(self, redis: Redis, verb: str, key: str | list[str], *args: Any) -> Any:

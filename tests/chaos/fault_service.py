@@ -7,7 +7,7 @@ from hashlib import sha1
 
 import pytest
 
-from service.store.scripts import ALLOW_OOM, source
+from service.store.scripts import ALLOW_OOM, lua, source
 from tests.api.calls import ADMIN, KEYS
 from tests.chaos.checker import Rules
 from tests.chaos.proxy import Command, Fault, Wire
@@ -30,7 +30,7 @@ class Ambush(Fault):
 
     def __init__(self, verb: str, service: Service, dice: random.Random) -> None:
         super().__init__()
-        texts = [head + source(verb) for head in ("", ALLOW_OOM)]
+        texts = [head + source(verb) for head in ("", ALLOW_OOM, lua("room"))]
         self._digests = [sha1(text.encode()).hexdigest().encode() for text in texts]
         self._service, self._sent = service, dice.random() < 0.5
         self._after = dice.randrange(10)  # calls that go by

@@ -15,7 +15,7 @@ from service.store.nodes import Nodes
 from tests import backends
 from tests.backends import Backend, Farm
 from tests.groups import Trio
-from tests.servers import Server
+from tests.servers import Server, version_of
 from tests.world import World
 
 real = pytest.mark.parametrize("backend", backends.REAL, indirect=True)
@@ -44,15 +44,24 @@ async def test_any_number_of_partitions_works_alike(backend: Backend, partitions
         assert len(await world.events(kind="expired")) == 8
 
 
+@pytest.mark.parametrize("name", backends.REAL)
+async def test_whether_scripts_may_run_on_a_full_store_is_asked_of_it(farm: Farm, name: str) -> None:
+    async with World(farm.backend(name)) as world:
+        assert await allow_oom(world.link) == knows_allow_oom(farm.server(name))
+
+
+def knows_allow_oom(server: Server) -> bool:
+    return version_of(server.command[0]) >= (7, 0)
+
+
 @real
 async def test_a_store_that_may_evict_is_warned_of(world: World, caplog: pytest.LogCaptureFixture) -> None:
     world.on_close(world.redis.config_set, "maxmemory-policy", "noeviction")
     await world.redis.config_set("maxmemory-policy", "volatile-ttl")
 
     with caplog.at_level(logging.WARNING, "service.store"):
-        allowed = await allow_oom(world.link)
+        await allow_oom(world.link)
 
-    assert allowed
     [line] = caplog.records
     assert (
         line.getMessage() == "the store may evict live tokens: maxmemory-policy is volatile-ttl; set it to noeviction"
@@ -102,7 +111,7 @@ async def test_what_several_servers_are_is_asked_of_those_that_hold_keys(farm: F
         nodes = await world.link.nodes.each()
 
         assert len(nodes) == (3 if name == "cluster" else 1)
-        assert await allow_oom(world.link)
+        assert await allow_oom(world.link) == all(knows_allow_oom(one) for one in farm.group(name).servers)
         assert await world.link.answers()
 
 

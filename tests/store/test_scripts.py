@@ -4,7 +4,8 @@ import pytest
 
 from service.core.errors import Unavailable
 from service.core.store import Filter
-from service.core.token import Change
+from service.core.token import SERVICE, Change
+from service.store import keys
 from service.store.scripts import VERBS, Scripts, source
 from tests import backends
 from tests.world import World
@@ -50,14 +51,17 @@ async def test_nothing_runs_on_a_store_that_nobody_has_looked_at(world: World) -
     assert refused.value.reason == "starting"
 
 
+@pytest.mark.parametrize("oldest", [False, True], ids=["as it can", "as Redis 6.2 can"])
 @pytest.mark.parametrize("backend", backends.REAL, indirect=True)
-async def test_a_full_store_issues_nothing_but_renews_and_ends_what_it_holds(world: World) -> None:
+async def test_a_full_store_issues_nothing_but_renews_and_ends_what_it_holds(world: World, oldest: bool) -> None:
+    if oldest:
+        world.link.scripts.say_allow_oom(allowed=False)
     one, other, third = await world.issue("ann"), await world.issue("bob", uses=1), await world.issue("eve")
     await world.expire_now(third)
     world.on_close(world.redis.config_set, "maxmemory", 0)
     await world.redis.config_set("maxmemory", 1)
 
-    with pytest.raises(Unavailable) as refused:
+    with pytest.raises(Unavailable, match="The token store is full") as refused:
         await world.issue("joe")
 
     assert refused.value.reason == "OutOfMemoryError"
@@ -66,3 +70,24 @@ async def test_a_full_store_issues_nothing_but_renews_and_ends_what_it_holds(wor
     assert (await world.tokens.use(other.text)).state == "consumed"
     assert (await world.tokens.revoke(one.text)).state == "revoked"
     assert (await world.store.sweep(10)).marked == 1
+
+
+@pytest.mark.parametrize("oldest", [False, True], ids=["as it can", "as Redis 6.2 can"])
+@pytest.mark.parametrize("backend", backends.REAL, indirect=True)
+async def test_so_does_what_begins_with_what_needs_room(world: World, oldest: bool) -> None:
+    """Redis 6.2 refuses that as the first write of a script: a use that renews nothing, and all beside uses."""
+    if oldest:
+        world.link.scripts.say_allow_oom(allowed=False)
+    caller = await world.issue("a service", type=SERVICE, scopes=("tokens:use", "tokens:issue"), life_ms=None)
+    fixed, endless = await world.issue("ann", sliding=False), await world.issue("bob", life_ms=None)
+    world.on_close(world.redis.config_set, "maxmemory", 0)
+    await world.redis.config_set("maxmemory", 1)
+
+    assert (await world.tokens.use(fixed.text, by=caller.text)).uses == 1
+    assert (await world.tokens.use(endless.text)).uses == 1
+    assert (await world.tokens.renew(endless.text)).state == "active"
+    amended = await world.tokens.amend(fixed.token.id, Change(description="new"), caller.text)
+    assert amended.description == "new"
+    assert (await world.tokens.rotate(fixed.text)).token.state == "active"
+    assert await world.link.run("lease", keys.LEASES, "one of them", 16, 1000)
+    assert await world.shelf.turn("00" * 16, 1) == 0
