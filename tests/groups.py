@@ -8,7 +8,7 @@ from typing import Any, Self
 import redis
 from redis.cluster import ClusterNode
 
-from tests.servers import REST_S, START_S, Server, binaries, free_port
+from tests.servers import REST_S, START_S, Server, binaries
 
 SLOTS = 16_384
 MASTER = "main"
@@ -84,7 +84,6 @@ class Cluster(Group):
     ) -> None:  # fmt: skip
         super().__init__(tls and {**tls, "tls-cluster": "yes"})
         self.binary, self.masters, self.replicas, self.patience_ms = binary, masters, replicas, patience_ms
-        self._buses: list[int] = []
         self._client: redis.RedisCluster | None = None
 
     @property
@@ -97,7 +96,7 @@ class Cluster(Group):
         heads, others = self.servers[: self.masters], self.servers[self.masters :]
         for number, one in enumerate(heads):
             first, behind = (SLOTS * place // self.masters for place in (number, number + 1))
-            ask(one, "CLUSTER", "ADDSLOTSRANGE", first, behind - 1)
+            ask(one, "CLUSTER", "ADDSLOTS", *range(first, behind))
         wait_for(lambda: all(self._knows_all(one) for one in self.servers))
         for number, one in enumerate(others):
             ask(one, "CLUSTER", "REPLICATE", node_id(heads[number % self.masters]))
@@ -106,13 +105,11 @@ class Cluster(Group):
 
     def join(self) -> Server:
         """One more node, without slots."""
-        bus = free_port()
-        options = {"cluster_enabled": "yes", "cluster_port": str(bus), "cluster_node_timeout": str(self.patience_ms)}
+        options = {"cluster_enabled": "yes", "cluster_node_timeout": str(self.patience_ms)}
         new = self.add(Server(binaries()[self.binary], tcp=True, tls=self.tls, **COMMON, **options))
-        self._buses.append(bus)
         ask(new, "CLUSTER", "SET-CONFIG-EPOCH", len(self.servers))
         if len(self.servers) > 1:
-            ask(new, "CLUSTER", "MEET", "127.0.0.1", self.servers[0].port, self._buses[0])
+            ask(new, "CLUSTER", "MEET", "127.0.0.1", self.servers[0].port)
         return new
 
     def plain(self) -> contextlib.AbstractContextManager[Any]:

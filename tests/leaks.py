@@ -77,7 +77,7 @@ class Scan:
     def _ends(self) -> list[tuple[str, int]]:
         try:
             return self._ask("l", "PEXPIRETIME")
-        except redis.ResponseError:
+        except redis.RedisError:  # a client of a cluster does not even ask
             return self._ask("l", "EVAL", END, 1)
 
     def _ask(self, kind: str, *words: str | int) -> list[tuple[str, Any]]:
@@ -120,16 +120,13 @@ def dump(store: "redis.Redis") -> dict[str, tuple[object, int]]:
         b"stream": store.xrange,
     }
     plain: Any = store
-    return {
-        name.decode(): (readers[plain.type(name)](name), _end(plain, name))
-        for name in plain.scan_iter(count=1000)
-    }
+    return {name.decode(): (readers[plain.type(name)](name), _end(plain, name)) for name in plain.scan_iter(count=1000)}
 
 
 def _end(store: Any, name: bytes) -> int:
     try:
         end: int = store.execute_command("PEXPIRETIME", name)
-    except redis.ResponseError:
+    except redis.RedisError:  # a client of a cluster does not even ask
         end = store.eval(END, 1, name)
     return end
 

@@ -27,6 +27,7 @@ ROOT = Path(__file__).parent.parent
 START_S = 20.0  # a shared machine is slow at times
 STOP_S = 20.0
 REST_S = 0.01  # between two looks
+BUS = 10_000  # above a node's port, and fixed before Redis 7
 
 
 def binaries() -> dict[str, str]:
@@ -38,8 +39,9 @@ def binaries() -> dict[str, str]:
 @cache
 def version_of(binary: str) -> tuple[int, int]:
     """What a store server says of itself: `Redis server v=6.2.14 sha=...`."""
-    found = re.search(r"v=(\d+)\.(\d+)", subprocess.run([binary, "-v"], capture_output=True, text=True, check=True).stdout)
-    assert found, f"{binary} says no version"
+    said = subprocess.run([binary, "--version"], capture_output=True, text=True, check=True).stdout
+    found = re.search(r"v=(\d+)\.(\d+)", said)
+    assert found, said
     return int(found[1]), int(found[2])
 
 
@@ -49,11 +51,15 @@ def debugging(binary: str) -> dict[str, str]:
 
 
 def free_port() -> int:
-    """Below those that the system gives to clients: one of these could be taken before a server listens there."""
+    """Below those that the system gives to clients: one of these could be taken before a server listens there.
+
+    So is the port on which a node of a cluster, listening here, speaks with the others.
+    """
     while True:
-        port = random.SystemRandom().randrange(15_000, 32_000)
-        with socket.socket() as probe, contextlib.suppress(OSError):
+        port = random.SystemRandom().randrange(12_000, 22_000)
+        with socket.socket() as probe, socket.socket() as other, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
+            other.bind(("127.0.0.1", port + BUS))
             return port
 
 

@@ -24,7 +24,8 @@ def kept(fsync: str) -> Server:
 
 
 def fill(store: Server) -> None:
-    written = max(file.stat().st_size for file in (store.room / "appendonlydir").iterdir())
+    files = [*store.room.glob("appendonlydir/*"), *store.room.glob("appendonly.aof")]  # before Redis 7 it is one
+    written = max(file.stat().st_size for file in files)
     resource.prlimit(store.pid, resource.RLIMIT_FSIZE, (written + ROOM, ALL))
 
 

@@ -1,12 +1,13 @@
 """The scripts are there whenever they are needed, and a full store still renews and ends what it holds."""
 
 import pytest
+from redis.exceptions import OutOfMemoryError, ReadOnlyError, ResponseError
 
 from service.core.errors import Unavailable
 from service.core.store import Filter
 from service.core.token import SERVICE, Change
 from service.store import keys
-from service.store.scripts import VERBS, Scripts, source
+from service.store.scripts import VERBS, Scripts, source, told
 from tests import backends
 from tests.world import World
 
@@ -49,6 +50,21 @@ async def test_nothing_runs_on_a_store_that_nobody_has_looked_at(world: World) -
         await scripts(world.redis, "stats", "tl:{00}:due", "tl:{00}:")
 
     assert refused.value.reason == "starting"
+
+
+@pytest.mark.parametrize(
+    ("refused", "means"),
+    [
+        ("-OOM command not allowed when used memory > 'maxmemory'.", OutOfMemoryError),
+        ("-READONLY You can't write against a read only replica.", ReadOnlyError),
+        ("-NOREPLICAS Not enough good replicas to write.", ResponseError),
+        ("Attempt to compare nil with number", ResponseError),
+    ],
+)
+def test_what_redis_6_refuses_a_script_is_what_later_ones_say(refused: str, means: type[Exception]) -> None:
+    error = ResponseError(f"Error running script (call to f_0fa757f2): @user_script:65: @user_script: 65: {refused}")
+
+    assert type(told(error)) is means
 
 
 @pytest.mark.parametrize("oldest", [False, True], ids=["as it can", "as Redis 6.2 can"])
