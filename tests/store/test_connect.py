@@ -135,6 +135,24 @@ async def test_passwords_of_the_url_are_those_of_the_servers_and_of_sentinel(far
                     await look(world.link, 16)
 
 
+@pytest.mark.parametrize("oldest", [False, True], ids=["as it can", "as Redis 6.2 can"])
+@pytest.mark.parametrize("name", backends.MANY)
+async def test_a_user_that_may_touch_no_other_keys_will_do(farm: Farm, name: str, oldest: bool) -> None:
+    group = farm.group(name)
+    with contextlib.ExitStack() as stack:
+        for server in group.servers:
+            user = stack.enter_context(redis.Redis(port=server.port))
+            stack.callback(user.execute_command, "ACL", "DELUSER", "service")
+            user.execute_command("ACL", "SETUSER", "service", "on", ">s3cret", "~tl:*", "+@all")
+
+        async with World(Anywhere(group.url.replace("://", "://service:s3cret@"))) as world:
+            if oldest:
+                world.link.scripts.say_allow_oom(allowed=False)
+            issued = await world.issue("ann", sliding=False)
+            assert (await world.tokens.use(issued.text)).uses == 1
+            assert await world.link.run("lease", keys.LEASES, "one of them", 16, 1000)
+
+
 async def test_a_master_that_no_sentinel_knows_is_named(farm: Farm) -> None:
     backend = farm.backend("sentinel")
     backend.url = backend.url.replace("/main", "/mine")
