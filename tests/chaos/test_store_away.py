@@ -123,7 +123,7 @@ async def test_an_embedded_store_that_is_killed_is_started_again_with_all_that_i
 async def test_an_embedded_store_that_cannot_start_again_ends_the_service_with_a_sentence() -> None:
     with Service(admin_token=ADMIN) as service:
         data = service.data_dir
-        for file in (data / "appendonlydir").glob("*.manifest"):
+        for file in (*data.glob("appendonlydir/*.manifest"), *data.glob("appendonly.aof")):  # before Redis 7 it is one
             file.write_text("nonsense\n")
 
         kill(embedded(service))
