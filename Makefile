@@ -25,7 +25,7 @@ test-deploy: setup $(TOOLS)/.ready ## judge deploy/ by its tools' own lights; no
 test-gateways: $(GATES)/.ready ## meet nginx, Envoy, Traefik, Caddy, HAProxy and OAuth clients; needs npm
 	$(GATES)/bin/python -m pytest tests/gateways/real tests/standards/real
 test-oldest: setup $(OLDEST)/bin/redis-server ## run the store's rooms on Redis 6.2, the oldest that is promised; Linux, x86-64
-	PATH="$(CURDIR)/$(OLDEST)/bin:$$PATH" $(VENV)/bin/python -m pytest -k '(redis and not fakeredis) or sentinel' \
+	PATH="$(CURDIR)/$(OLDEST)/bin:$$PATH" $(VENV)/bin/python -m pytest -k '(redis and not fakeredis or sentinel) and not tls' \
 		tests/store tests/lifecycle tests/races tests/scale/test_slots.py
 test-pages: setup ## drive /docs and /console in a browser; needs chromium
 	@command -v chromium >/dev/null || { echo "chromium is missing (Debian: apt-get install chromium)"; exit 1; }

@@ -115,7 +115,7 @@ class Farm:
     def server(self, name: str) -> Server:
         if name not in self._running:
             binary = binaries()[name]
-            self._running[name] = self._stack.enter_context(Server(binary, tcp=False, **debugging(binary)))
+            self._running[name] = self._stack.enter_context(Server(binary, *debugging(binary)))
         return self._running[name]
 
     def group(self, name: str) -> Trio | Cluster:

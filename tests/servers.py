@@ -45,9 +45,9 @@ def version_of(binary: str) -> tuple[int, int]:
     return int(found[1]), int(found[2])
 
 
-def debugging(binary: str) -> dict[str, str]:
-    """The options with which a server takes DEBUG; before Redis 7 any does, and does not know the option."""
-    return {"enable_debug_command": "local"} if version_of(binary) >= (7, 0) else {}
+def debugging(binary: str) -> list[str]:
+    """With what a server takes DEBUG; before Redis 7 any does, and does not know the option."""
+    return ["--enable-debug-command", "local"] if version_of(binary) >= (7, 0) else []
 
 
 def free_port() -> int:
