@@ -120,6 +120,8 @@ class Link:
         except FAILURES as error:
             plain = told(error)
             await self.nodes.failed(node, plain)
+            if plain is error:
+                raise
             raise plain from None
 
     async def run_each(self, verb: str, calls: Sequence[tuple[str, tuple[Any, ...]]]) -> list[Any]:
