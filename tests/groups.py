@@ -11,6 +11,7 @@ from redis.cluster import ClusterNode
 from tests.servers import REST_S, START_S, Server, binaries
 
 SLOTS = 16_384
+BUS = 10_000  # above its port a node of a cluster listens for the others
 MASTER = "main"
 NEVER_MS = 60_000  # no failover: a busy machine is slow at times
 # A replica's first sync would else begin 5 s later.
@@ -84,11 +85,12 @@ class Cluster(Group):
     ) -> None:  # fmt: skip
         super().__init__(tls and {**tls, "tls-cluster": "yes"})
         self.binary, self.masters, self.replicas, self.patience_ms = binary, masters, replicas, patience_ms
+        self.buses: list[int] = []  # as they are announced
         self._client: redis.RedisCluster | None = None
 
     @property
     def url(self) -> str:  # type: ignore[override]
-        return f"{self.scheme}+cluster://" + ",".join(f"127.0.0.1:{one.port}" for one in self.servers[:3])
+        return f"{self.scheme}+cluster://" + ",".join(f"127.0.0.1:{one.announced}" for one in self.servers[:3])
 
     def form(self) -> None:
         for _ in range(self.masters * (1 + self.replicas)):
@@ -97,7 +99,7 @@ class Cluster(Group):
         for number, one in enumerate(heads):
             first, behind = (SLOTS * place // self.masters for place in (number, number + 1))
             ask(one, "CLUSTER", "ADDSLOTS", *range(first, behind))
-        wait_for(lambda: all(self._knows_all(one) for one in self.servers))
+        wait_for(lambda: all(self.knows_all(one) for one in self.servers))
         for number, one in enumerate(others):
             ask(one, "CLUSTER", "REPLICATE", node_id(heads[number % self.masters]))
         wait_for(lambda: all(replication(one)["master_link_status"] == "up" for one in others))
@@ -106,10 +108,12 @@ class Cluster(Group):
     def join(self) -> Server:
         """One more node, without slots."""
         options = {"cluster_enabled": "yes", "cluster_node_timeout": str(self.patience_ms)}
-        new = self.add(Server(binaries()[self.binary], tcp=True, tls=self.tls, **COMMON, **options))
+        new = Server(binaries()[self.binary], tcp=True, tls=self.tls, **COMMON, **options)
+        self.buses.append(new.port + BUS)
+        self.add(new)
         ask(new, "CLUSTER", "SET-CONFIG-EPOCH", len(self.servers))
         if len(self.servers) > 1:
-            ask(new, "CLUSTER", "MEET", "127.0.0.1", self.servers[0].port)
+            ask(new, "CLUSTER", "MEET", "127.0.0.1", self.servers[0].announced, self.buses[0])
         return new
 
     def plain(self) -> contextlib.AbstractContextManager[Any]:
@@ -127,7 +131,7 @@ class Cluster(Group):
     def taken_over(self, slot: int, old: Server) -> bool:
         return any(one is not old and one.running and _serves(one, slot) for one in self.servers)
 
-    def _knows_all(self, one: Server) -> bool:
+    def knows_all(self, one: Server) -> bool:
         lines = ask(one, "CLUSTER", "NODES").decode().splitlines()
         return len(lines) == len(self.servers) and not any("handshake" in line for line in lines)
 
@@ -143,14 +147,16 @@ def node_id(server: Server) -> str:
 
 def _serves(server: Server, slot: int) -> bool:
     with contextlib.suppress(redis.RedisError):
-        return any(row[0] <= slot <= row[1] and row[2][1] == server.port for row in ask(server, "CLUSTER", "SLOTS"))
+        return any(
+            row[0] <= slot <= row[1] and row[2][1] == server.announced for row in ask(server, "CLUSTER", "SLOTS")
+        )
     return False
 
 
 def _follows(one: Server, master: Server) -> bool:
     with contextlib.suppress(redis.RedisError):
         said = replication(one)
-        return bool(said["role"] == "slave" and said["master_port"] == master.port)
+        return bool(said["role"] == "slave" and said["master_port"] == master.announced)
     return False
 
 
@@ -167,39 +173,39 @@ class Trio(Group):
 
     @property
     def url(self) -> str:  # type: ignore[override]
-        seats = ",".join(f"127.0.0.1:{one.port}" for one in self.sentinels)
+        seats = ",".join(f"127.0.0.1:{one.announced}" for one in self.sentinels)
         return f"{self.scheme}+sentinel://{seats}/{MASTER}"
 
     def form(self) -> None:
         master = self.add(Server(binaries()[self.binary], tcp=True, tls=self.tls, **COMMON))
-        follows = f"127.0.0.1 {master.port}"
+        follows = f"127.0.0.1 {master.announced}"
         for _ in range(self.replicas):
             self.add(Server(binaries()[self.binary], tcp=True, tls=self.tls, **COMMON, replicaof=follows))
         wait_for(lambda: all(replication(one)["master_link_status"] == "up" for one in self.servers[1:]))
-        self.sentinels = [self._sentinel(master) for _ in range(3)]
+        self.sentinels = [self.stack.enter_context(self.sentinel(master)) for _ in range(3)]
         wait_for(lambda: all(self._minds(one) for one in self.sentinels))
 
     def master(self) -> Server:
         """As the sentinels name it."""
         ports = {int(ask(one, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", MASTER)[1]) for one in self.sentinels}
-        [found] = [one for one in self.servers if {one.port} == ports]
+        [found] = [one for one in self.servers if {one.announced} == ports]
         return found
 
     def plain(self) -> "redis.Redis":
         return self.servers[0].plain()
 
-    def _sentinel(self, master: Server) -> Server:
+    def sentinel(self, master: Server) -> Server:
         one = Server(binaries()[self.binary], tcp=True, tls=self.tls)
         file = one.room / "sentinel.conf"  # it writes there what it learns
         place = "".join(f"{name} {value}\n" for name, value in one.place.items())
         file.write_text(
             f"{place}dir {one.room}\n"
-            f"sentinel monitor {MASTER} 127.0.0.1 {master.port} 2\n"
+            f"sentinel monitor {MASTER} 127.0.0.1 {master.announced} 2\n"
             f"sentinel down-after-milliseconds {MASTER} {self.patience_ms}\n"
             f"sentinel failover-timeout {MASTER} {max(3_000, self.patience_ms)}\n"
         )
         one.command = [one.command[0], str(file), "--sentinel"]
-        return self.stack.enter_context(one)
+        return one
 
     def _minds(self, one: Server) -> bool:
         with one.plain() as client:

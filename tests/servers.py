@@ -198,6 +198,7 @@ class Server(Child):
     ) -> None:  # fmt: skip
         super().__init__([])
         self.port, self.tls = free_port() if tcp or tls else 0, dict(tls or {})
+        self.announced = self.port  # where others are told to find it
         self.socket = self.room / "socket"
         known = {"dir": str(self.room), "save": "", "appendonly": "no"} | self.place
         given = {name.replace("_", "-"): value for name, value in options.items()}

@@ -16,10 +16,9 @@ from redis.exceptions import ClusterDownError, MasterDownError, MovedError, Read
 from redis.exceptions import ConnectionError as Lost
 from redis.exceptions import TimeoutError as Late
 
-from service.store.nodes import Node
+from service.store.nodes import REST_S, Node, alone
 from service.store.urls import Address, wrong
 
-REST_S = 0.1  # between two looks that failures ask for
 # RuntimeError: uvloop, of a connection that was closed a moment ago.
 CHANGED = (Lost, Late, TimeoutError, OSError, RuntimeError, ClusterDownError, MasterDownError, ReadOnlyError)
 
@@ -69,7 +68,8 @@ class Cluster:
 
     async def failed(self, node: Node, error: Exception) -> None:  # noqa: ARG002
         """Looks in the background: who failed is not kept waiting for it."""
-        if isinstance(error, CHANGED) and asyncio.get_running_loop().time() - self._looked > REST_S:
+        changed = isinstance(error, CHANGED) or alone(error)
+        if changed and asyncio.get_running_loop().time() - self._looked > REST_S:
             self._begin_look()
 
     async def close(self) -> None:

@@ -24,7 +24,7 @@ from service.core.errors import Unavailable
 from service.core.text import dashed
 from service.core.watch import SILENT, Watch, failed
 from service.store import keys, tls
-from service.store.nodes import Node, Nodes
+from service.store.nodes import Node, Nodes, alone
 from service.store.scripts import Scripts, told
 
 T = TypeVar("T")
@@ -35,9 +35,10 @@ PASSING = (AskError, ClusterDownError, MasterDownError, MovedError, ReadOnlyErro
 FAILURES = (RedisError, OSError, TimeoutError, RuntimeError)
 CLOSED = "the handler is closed"
 # What a store says that takes no writes, and what callers are told of it.
-NO_ROOM = (
+REFUSED = (
     ("when used memory >", "The token store is full: it takes nothing new until it has room; what it holds works on."),
     ("MISCONF", "The token store cannot write to its disk: until it can, nothing is changed or renewed."),
+    ("NOREPLICAS", "The token store has too few replicas: until it has more, or another takes over, it takes nothing."),
 )
 TOLD_S = 60.0  # between two lines that say the same of TLS: each call that fails would have one
 ENDINGS = ("revoke", "revoke_owner", "rotate")
@@ -182,7 +183,7 @@ class Link:
         if insecure := tls.cause(error):
             return self._insecure(insecure)
         self.watch.store_error(kind)
-        if isinstance(error, ResponseError) and not isinstance(error, PASSING):
+        if isinstance(error, ResponseError) and not (isinstance(error, PASSING) or alone(error)):
             log.error("the store refused a script", extra={"error": str(error)})
         return _noted(Unavailable(kind, _explained(str(error))))
 
@@ -197,7 +198,7 @@ class Link:
 
 
 def _explained(said: str) -> str | None:
-    return next((message for words, message in NO_ROOM if words in said), None)
+    return next((message for words, message in REFUSED if words in said), None)
 
 
 def _noted(error: Unavailable) -> Unavailable:

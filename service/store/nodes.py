@@ -1,7 +1,8 @@
 """Where keys live: on one server, or (`cluster.py`) on the node that has their slot."""
 
-from collections.abc import Sequence
-from typing import Protocol
+import asyncio
+from collections.abc import Coroutine, Sequence
+from typing import Any, Protocol, TypeVar
 
 from redis.asyncio import Redis
 from redis.exceptions import MovedError, ReadOnlyError
@@ -9,7 +10,23 @@ from redis.exceptions import MovedError, ReadOnlyError
 from service.store.lane import Lane
 from service.store.urls import wrong
 
+T = TypeVar("T")
+REST_S = 0.1  # between two looks that failures ask for
 CLUSTERED = "a node of a cluster answers there; write redis+cluster:// instead of redis://"
+
+
+def alone(error: Exception) -> bool:
+    """Whether a master has too few replicas to take anything: they may have gone over to another."""
+    return "NOREPLICAS" in str(error)
+
+
+def watched(call: Coroutine[Any, Any, T], tasks: set[asyncio.Task[Any]]) -> asyncio.Task[T]:
+    """Goes on whether or not anybody waits for it; among these until it is over."""
+    task = asyncio.get_running_loop().create_task(call)
+    tasks.add(task)
+    task.add_done_callback(tasks.discard)
+    task.add_done_callback(lambda task: task.cancelled() or task.exception())  # seen
+    return task
 
 
 class Node:

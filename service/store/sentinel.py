@@ -1,16 +1,71 @@
 """The master that Sentinel names, behind one pool that follows it."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
+from redis.asyncio.sentinel import MasterNotFoundError, Sentinel, SentinelConnectionPool
 from redis.exceptions import AuthenticationError
 from redis.exceptions import ConnectionError as Lost
+from redis.exceptions import TimeoutError as Late
 
-from service.store.nodes import Node, One
+from service.store.nodes import REST_S, Node, One, alone, watched
 from service.store.tls import LedSecure, Secure
 from service.store.urls import Where, wrong
+
+Masters = dict[str, dict[str, Any]]  # by name
+
+
+class Sentinels(Sentinel):
+    """Asked all at once: one after the other, the first that is silent takes all the time that a caller has."""
+
+    def __init__(self, *words: Any, timeout_s: float, **options: Any) -> None:
+        """timeout_s: what a caller has; a master that is found must still be connected to and asked."""
+        super().__init__(*words, **options)  # type: ignore[no-untyped-call]
+        self._until_s = timeout_s / 2
+        self._asked: set[asyncio.Task[Any]] = set()
+
+    async def discover_master(self, service_name: str) -> tuple[str, int]:
+        """What the latest of most of them is: one that was cut off from the rest names the master that it last saw.
+
+        Raises: MasterNotFoundError.
+        """
+
+        def states(answers: Sequence[Masters | Exception]) -> list[dict[str, Any]]:
+            known = [answer[service_name] for answer in answers if isinstance(answer, dict) and service_name in answer]
+            return [state for state in known if self.check_master_state(state, service_name)]
+
+        def enough(answers: Sequence[Masters | Exception]) -> bool:
+            told = sum(isinstance(answer, dict) for answer in answers)
+            return bool(states(answers)) and told > len(self.sentinels) / 2
+
+        answers = await self.answers(enough)
+        found = states(answers)
+        if not found:
+            errors = [answer for answer in answers if isinstance(answer, Exception)]
+            raise MasterNotFoundError("no sentinel knows the master") from next(iter(errors), None)
+        latest = max(found, key=lambda state: int(state["config-epoch"]))
+        return latest["ip"], latest["port"]
+
+    async def answers(
+        self, enough: Callable[[Sequence[Masters | Exception]], bool] = lambda _: False
+    ) -> list[Masters | Exception]:
+        """Of each in time, or of so many that it is enough."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self._until_s
+        answers: list[Masters | Exception] = []
+        # Nobody who is late is cancelled: see `Link.within`.
+        waiting = {watched(_masters(one), self._asked) for one in self.sentinels}
+        while waiting and not enough(answers) and (left := until - loop.time()) > 0:
+            done, waiting = await asyncio.wait(waiting, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+            answers += [one.result() for one in done]
+        return answers
+
+    async def aclose(self) -> None:
+        if self._asked:
+            await asyncio.wait(self._asked)
+        await super().aclose()
 
 
 class LedPool(SentinelConnectionPool, BlockingConnectionPool):
@@ -40,38 +95,52 @@ class Led(One):
         self._master, options = where.master, dict(where.options)
         secure = options.pop("connection_class", None) is not None
         trust = {name: value for name, value in options.items() if name.startswith("ssl_")} | {"ssl": secure}
-        self._sentinel = Sentinel(where.seats, sentinel_kwargs={**where.sentinel, **path, **trust})  # type: ignore[no-untyped-call]
+        kwargs = {**where.sentinel, **path, **trust}
+        self._sentinel = Sentinels(where.seats, sentinel_kwargs=kwargs, timeout_s=timeout_s)
         if secure:
             options["connection_class"] = LedSecure
             for one in self._sentinel.sentinels:
                 one.connection_pool.connection_class = Secure
-        led = LedPool(where.master, self._sentinel, changed=self._drop_lane, **options, **path, **pool)
-        super().__init__(Redis.from_pool(led), timeout_s)
+        self._led = LedPool(where.master, self._sentinel, changed=self._drop_lane, **options, **path, **pool)
+        self._looking: set[asyncio.Task[Any]] = set()
+        self._looked = 0.0
+        super().__init__(Redis.from_pool(self._led), timeout_s)
 
     def _drop_lane(self) -> None:
         self.of("").lane.drop()
 
     async def find(self, key: str) -> Node:
         """Raises `WrongStore` when the sentinels answer, and none of them knows the master."""
-        answers = [await _masters(one) for one in self._sentinel.sentinels]
+        answers = await self._sentinel.answers()
         known = [answer for answer in answers if not isinstance(answer, Exception)]
         if not known:
             errors = [answer for answer in answers if isinstance(answer, Exception)]
             if refused := [error for error in errors if isinstance(error, AuthenticationError)]:
                 raise refused[0]
-            raise Lost("no sentinel answers") from errors[0]
+            raise Lost("no sentinel answers") from next(iter(errors), None)
         if not any(self._master in found for found in known):
             names = ", ".join(sorted({name for found in known for name in found})) or "no master at all"
             raise wrong(f"Sentinel knows no master named {self._master}; it knows {names}")
         return self.of(key)
 
+    async def failed(self, node: Node, error: Exception) -> None:
+        """Looks in the background whether there is another master, where this one's connections are sound."""
+        await super().failed(node, error)
+        now = asyncio.get_running_loop().time()
+        if alone(error) and now - self._looked > REST_S:
+            self._looked = now
+            watched(self._led.get_master_address(), self._looking)
+
     async def close(self) -> None:
+        if self._looking:
+            await asyncio.wait(self._looking)
         await super().close()
         await self._sentinel.aclose()
 
 
-async def _masters(sentinel: Any) -> set[str] | Exception:
+async def _masters(sentinel: Any) -> Masters | Exception:
     try:
-        return set(await sentinel.sentinel_masters())
-    except (Lost, TimeoutError, OSError) as error:
+        known: Masters = await sentinel.sentinel_masters()
+        return known
+    except (Lost, Late, TimeoutError, OSError) as error:
         return error

@@ -22,12 +22,14 @@ class Rules(msgspec.Struct, frozen=True):
 
     limit_s: what a request may take.  silent: whether some get no answer (the service was killed).
     undone: between such moments the store could not yet have written down what it acknowledged.
+    kept: what must be kept nevertheless, once it is acknowledged.
     evictions: whether the store may have evicted tokens.
     """
 
     limit_s: float = TIMEOUT_S + MARGIN_S
     silent: bool = False
     undone: tuple[tuple[float, float], ...] = ()
+    kept: tuple[str, ...] = ()
     evictions: bool = False
 
 
@@ -67,7 +69,8 @@ def _by_token(operations: Sequence[Operation]) -> "defaultdict[str, list[Operati
 
 def _as_known(operation: Operation, rules: Rules) -> Operation:
     """What was acknowledged while it could not be written down may be undone."""
-    if not any(first <= operation.ended <= last for first, last in rules.undone):
+    kept = operation.verb in rules.kept and operation.outcome == "done"
+    if kept or not any(first <= operation.ended <= last for first, last in rules.undone):
         return operation
     return msgspec.structs.replace(operation, status=0, code="", state="", deadline_ms=None)
 

@@ -37,6 +37,7 @@ class Operation(Line, frozen=True):
     most: int | None = None  # uses that were asked for
     key: str = ""  # of a request that is repeated until it is answered
     more: bool = False  # of revoke_owner: there is more to do
+    via: str = ""  # the instance that was asked, where there are several
 
     @property
     def outcome(self) -> Literal["done", "refused", "perhaps"]:

@@ -62,9 +62,15 @@ class Wire:
         self.store.close()
 
     def reset(self) -> None:
-        self.client.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, AT_ONCE)
-        self.client.transport.abort()
+        reset(self.client)
         self.store.close()
+
+
+def reset(half: asyncio.StreamWriter) -> None:
+    if half.transport.is_closing():
+        return
+    half.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, AT_ONCE)
+    half.transport.abort()
 
 
 class Fault:

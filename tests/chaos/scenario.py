@@ -5,7 +5,13 @@ import random
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    contextmanager,
+)
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -24,16 +30,21 @@ from tests.servers import Server, Service, binaries, wait_until
 REDIS = binaries().get("redis", binaries()["valkey"])
 BUSY = 10  # successes of each verb
 BUSY_S = 30.0
+GIVEN: dict[str, object] = {
+    "signing_keys": KEYS, "admin_token": ADMIN, "log_level": "ERROR", "store_timeout_ms": round(TIMEOUT_S * 1000),
+    "events_kept": 1_000_000,
+}  # fmt: skip
 TOLD = 20  # violations that are shown
 
 
 class Run:
     """A scenario under way.  rules: may be set until it ends."""
 
-    def __init__(self, store: Server, room: Path, rules: Rules) -> None:
-        self.store, self.rules = store, rules
+    def __init__(self, room: Path, rules: Rules) -> None:
+        self.room, self.rules = room, rules
         self.history = History(room / "history.jsonl")
         self.said = ""  # by the service, until it ended
+        self.store: Server
         self.service: Service
         self.traffic: Traffic
         self.clock: Sampler
@@ -63,7 +74,7 @@ class Run:
         self.history.add(Mark(at=at, what=what))
         return at
 
-    def plain(self) -> "redis.Redis":
+    def plain(self) -> AbstractContextManager[Any]:
         """A client of the store itself, without the proxy."""
         return redis.Redis.from_url(self.store.url)
 
@@ -71,15 +82,22 @@ class Run:
         """How many requests that ended since had which status; 0: no answer."""
         return Counter(one.status for one in self.history.operations if one.ended >= since)
 
+    def stop(self) -> None:
+        assert self.service.stop() == 0
+
     def leave(self) -> None:
         self.said = self.service.said()
         self.service.close()
+
+    async def quiet(self) -> None:
+        """Nobody asks any more."""
+        await self.traffic.stop()
 
     def finish(self) -> list[Violation]:
         """Once nobody asks any more."""
         with self.plain() as store:
             remains.settle(store)
-            assert self.service.stop() == 0
+            self.stop()
             remains.read(store, self.history)
         return check(self.history, self.rules)
 
@@ -99,25 +117,33 @@ def chaos(room: Path, seed: int) -> Chaos:
         fault: str, *, store: Server | None = None, proxied: bool = False, mix: Mapping[str, int] | None = None,
         rules: Rules | None = None, **settings: object,
     ) -> AsyncIterator[Run]:  # fmt: skip
-        started = time.monotonic()
-        run = Run(store or Server(REDIS), room, rules or Rules())
-        violations: list[Violation] | None = None
-        try:
-            async with _set_up(run, proxied=proxied, settings=settings):
-                run.traffic = Traffic(run.service.url, run.history, random.Random(seed), mix)
-                try:
-                    yield run
-                finally:
-                    await run.traffic.stop()
-                violations = await asyncio.to_thread(run.finish)
-        finally:
-            run.history.close()
-            (room / "service.log").write_text(run.said)
-            number = None if violations is None else len(violations)
-            table.ROWS.append(table.Row(fault, len(run.history.operations), number, time.monotonic() - started))
-        assert not violations, _told(violations)
+        run = Run(room, rules or Rules())
+        run.store = store or Server(REDIS)
+        async with judged(fault, run, _set_up(run, proxied=proxied, settings=settings)):
+            run.traffic = Traffic(run.service.url, run.history, random.Random(seed), mix)
+            yield run
 
     return scenario
+
+
+@asynccontextmanager
+async def judged(fault: str, run: Run, set_up: AbstractAsyncContextManager[None]) -> AsyncIterator[None]:
+    """Around clients at work: stops them, and adds what the checker found to the table.  Raises: AssertionError."""
+    started = time.monotonic()
+    violations: list[Violation] | None = None
+    try:
+        async with set_up:
+            try:
+                yield
+            finally:
+                await run.quiet()
+            violations = await asyncio.to_thread(run.finish)
+    finally:
+        run.history.close()
+        (run.room / "service.log").write_text(run.said)
+        number = None if violations is None else len(violations)
+        table.ROWS.append(table.Row(fault, len(run.history.operations), number, time.monotonic() - started))
+    assert not violations, _told(violations)
 
 
 @asynccontextmanager
@@ -129,11 +155,7 @@ async def _set_up(run: Run, *, proxied: bool, settings: Mapping[str, Any]) -> As
         if proxied:
             run.proxy = await stack.enter_async_context(Proxy(run.store))
             url = run.proxy.url
-        given: dict[str, object] = {
-            "redis_url": url, "signing_keys": KEYS, "admin_token": ADMIN, "log_level": "ERROR",
-            "store_timeout_ms": round(TIMEOUT_S * 1000), "events_kept": 1_000_000,
-        }  # fmt: skip
-        run.service = Service(**given | dict(settings))
+        run.service = Service(**GIVEN | {"redis_url": url} | dict(settings))
         stack.callback(run.leave)
         await asyncio.to_thread(run.service.start)
         run.clock = Sampler(run.store.url, run.history)

@@ -68,15 +68,17 @@ class Story:
 
     def _lives(self) -> Iterator[tuple[str, str]]:
         """No acceptance that begins after the deadline, by the store's clock."""
-        undone = {id(one) for one, known in zip(self.seen, self.sure, strict=True) if one is not known}
-        for one in self.accepted:
-            if id(one) in undone:  # by a deadline that may be undone as well
-                continue
+        for one in self._lasting():  # what may be undone was accepted by a deadline that may be undone as well
             began_ms, _ = self.clock.bounds(one.began, one.ended)
             until = self._last_deadline(one)
             if until is not None and began_ms > until:
                 yield "accepted after its deadline", f"{one.verb} {began_ms - until:.1f} ms after it"
                 return
+
+    def _lasting(self) -> list[Operation]:
+        """The acceptances that cannot be undone."""
+        undone = {id(one) for one, known in zip(self.seen, self.sure, strict=True) if one is not known}
+        return [one for one in self.accepted if id(one) not in undone]
 
     def _last_deadline(self, accepted: Operation) -> float | None:
         """The latest that the token may have had when it was accepted; None: there may have been none."""
@@ -148,7 +150,7 @@ class Story:
         return sum(one.outcome != "refused" for one in asked)
 
     def _uses(self) -> Iterator[tuple[str, str]]:
-        most, made = self._most(), sum(one.verb == "use" for one in self.accepted)
+        most, made = self._most(), sum(one.verb == "use" for one in self._lasting())
         if most is not None and made > most:
             yield "used more often than it may be", f"{made} times, of {most}"
         if self.kept is not None and self.kept.uses < sum(

@@ -4,7 +4,7 @@ import asyncio
 import random
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import aiohttp
@@ -19,6 +19,7 @@ REST_S = 0.02  # at most, between two requests of one user
 FAILED_REST_S = 0.05  # before it tries again
 WAIT_S = 30.0  # a request that takes as long has no answer
 OWNERS = 40
+NAMES = [f"owner-{number}" for number in range(OWNERS)]
 SHORT_MS, LONG_MS = (150, 1_500), 600_000
 TRIES = 5  # of a request with an Idempotency-Key
 RECENT = 40  # half of all that is asked is about the newest: these still have short lives to lose
@@ -43,13 +44,14 @@ class Known(msgspec.Struct):
 
 class Traffic:
     """`mix`: how often each kind of request is made.  'issue_again' has an Idempotency-Key and is repeated until it is
-    answered; 'ended' presents a token that has ended once more."""
+    answered; 'ended' presents a token that has ended once more.  `via`: what the history calls the instance."""
 
     def __init__(
-        self, url: str, history: History, dice: random.Random, mix: Mapping[str, int] | None = None, users: int = USERS
-    ) -> None:
+        self, url: str, history: History, dice: random.Random, mix: Mapping[str, int] | None = None, users: int = USERS,
+        *, owners: Sequence[str] = NAMES, via: str = "",
+    ) -> None:  # fmt: skip
         self._url, self._history, self._dice = url, history, dice
-        self._mix = dict(mix or MIX)
+        self._mix, self._owners, self._via = dict(mix or MIX), owners, via
         self.live: list[Known] = []
         self.ended: deque[Known] = deque(maxlen=500)
         self._stopping = asyncio.Event()
@@ -67,7 +69,7 @@ class Traffic:
         for one in reversed(self._history.operations):
             if one.ended < since:
                 break
-            if one.outcome == "done" and one.began >= since and one.verb in found:
+            if one.outcome == "done" and one.began >= since and one.verb in found and one.via == self._via:
                 found[one.verb] += 1
         return found
 
@@ -89,7 +91,7 @@ class Traffic:
                 await asyncio.sleep(FAILED_REST_S if failed else dice.uniform(0, REST_S))
 
     async def _one(self, http: aiohttp.ClientSession, dice: random.Random, kind: str) -> Operation | None:
-        owner = f"owner-{dice.randrange(OWNERS)}"
+        owner = dice.choice(self._owners)
         if kind == "revoke_owner":
             return await self._ask(http, kind, f"/v1/owners/{owner}/revoke", {}, owner)
         if kind.startswith("issue"):
@@ -135,7 +137,7 @@ class Traffic:
             began=began, ended=ended, waited=max(0.0, ended - began - (self._lag.total - late)),
             status=status, code=_code(status, said), made=said.get("id", "") if status == 201 else "",
             told=said.get("id", ""), told_owner=said.get("owner", ""), state=said.get("state", ""),
-            deadline_ms=said.get("expires_at_ms"), more=bool(said.get("more")),
+            deadline_ms=said.get("expires_at_ms"), more=bool(said.get("more")), via=self._via,
         )  # fmt: skip
         self._history.add(operation)
         self._learn(operation, token, said.get("token"))
