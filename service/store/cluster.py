@@ -8,6 +8,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from typing import Any
 
 from redis.asyncio import Redis
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS as SLOTS
@@ -16,7 +17,7 @@ from redis.exceptions import ClusterDownError, MasterDownError, MovedError, Read
 from redis.exceptions import ConnectionError as Lost
 from redis.exceptions import TimeoutError as Late
 
-from service.store.nodes import REST_S, Node, alone
+from service.store.nodes import REST_S, Node, alone, watched
 from service.store.urls import Address, wrong
 
 # RuntimeError: uvloop, of a connection that was closed a moment ago.
@@ -41,7 +42,7 @@ class Cluster:
         self._slots: list[Node | None] = [None] * SLOTS
         self._looking: asyncio.Task[None] | None = None
         self._looked = 0.0
-        self._leaving: set[asyncio.Task[None]] = set()
+        self._leaving: set[asyncio.Task[Any]] = set()  # what nobody waits for any more
 
     def of(self, key: str) -> Node | None:
         return self._slots[slot_of(key)]
@@ -91,13 +92,18 @@ class Cluster:
         return self._looking
 
     async def _look_around(self) -> None:
-        """Asks all that are known, and believes the most: one that was cut off tells what it once saw."""
+        """Asks all that are known, and believes the most: one that was cut off tells what it once saw.
+
+        One that is silent is given half of the time that a caller has: what is found must still be asked.
+        """
         known = list(dict.fromkeys([*self._nodes, *self._seeds]))
-        answers = await asyncio.gather(*[self._view(one) for one in known], return_exceptions=True)
+        asked = [watched(self._view(one), self._leaving) for one in known]
+        answered, _ = await asyncio.wait(asked, timeout=self._timeout_s / 2)
         self._looked = asyncio.get_running_loop().time()
-        views = [answer for answer in answers if not isinstance(answer, BaseException)]
+        errors = [error for one in answered if (error := one.exception())]
+        views = [one.result() for one in asked if one in answered and one.exception() is None]
         if not views:
-            raise next(answer for answer in answers if isinstance(answer, BaseException))
+            raise next(iter(errors), Late("no node answers"))
         self._take(Counter(views).most_common(1)[0][0])
 
     async def _view(self, asked: Address) -> View:
@@ -117,9 +123,7 @@ class Cluster:
             slots[first : last + 1] = [self._node(where)] * (last + 1 - first)
         self._slots = slots
         for gone in self._nodes.keys() - {where for _, _, where in view} - {*self._seeds}:
-            task = asyncio.get_running_loop().create_task(self._nodes.pop(gone).close())
-            self._leaving.add(task)
-            task.add_done_callback(self._leaving.discard)
+            watched(self._nodes.pop(gone).close(), self._leaving)
 
     def _node(self, where: Address) -> Node:
         if where not in self._nodes:

@@ -1,9 +1,10 @@
 """A network between processes that can be cut in two: `with network.split([master, service]): ...`.
 
-In front of each port stands a door, and only the door is made known.  On one machine all have the same address, so who
-comes through a door is looked up: of which process is the other end?  Who is none of the network's (a test) reaches
-everybody.  Silent, a cut is what a switch that died is: nothing is refused, nothing arrives, and what was on its way
-arrives when the network is whole again.  Otherwise all connections through it are reset, and new ones too.
+In front of each port stands a door, and only the door is made known.  Who comes through it is told by the address that
+he comes from, one of loopback's sixteen millions for each that can choose; of those who cannot, by whose process the
+other end is.  Who is none of the network's (a test) reaches everybody.  Silent, a cut is what a switch that died is:
+nothing is refused, nothing arrives, and what was on its way arrives when the network is whole again.  Otherwise all
+connections through it are reset, and new ones too.
 """
 
 import asyncio
@@ -32,7 +33,8 @@ class Pair:
 
 class Network:
     def __init__(self) -> None:
-        self.members: list[Child] = []
+        self._addressed: dict[str, Child] = {}
+        self._plain: list[Child] = []
         self._side: Collection[Child] = ()
         self._silent = True
         self._whole = asyncio.Event()
@@ -53,6 +55,20 @@ class Network:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def add(self, child: Child) -> None:
+        """One that comes from the address of everybody."""
+        self._plain.append(child)
+
+    def address(self, child: Child) -> str:
+        """That it is to come from."""
+        address = f"127.1.0.{len(self._addressed) + 1}"
+        self._addressed[address] = child
+        return address
+
+    @property
+    def members(self) -> list[Child]:
+        return [*self._addressed.values(), *self._plain]
 
     def door(self, owner: Child, port: int) -> int:
         """The port to make known instead.  Called from another thread: servers are started there."""
@@ -86,7 +102,7 @@ class Network:
         self, owner: Child, port: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         try:
-            ends = _comer(writer, self.members), owner
+            ends = self._comer(writer), owner
         except LookupError:
             return reset(writer)
         if self._apart(ends) and not self._silent:
@@ -112,6 +128,14 @@ class Network:
         await self._passable(pair.ends)
         writer.close()
 
+    def _comer(self, writer: asyncio.StreamWriter) -> Child | None:
+        """Raises: LookupError when nobody is at the other end any more."""
+        address, there = writer.get_extra_info("peername")
+        if address in self._addressed:
+            return self._addressed[address]
+        inode = _inode(there, writer.get_extra_info("sockname")[1])
+        return next((one for one in self._plain if one.running and inode in _sockets(one.pid)), None)
+
     def _apart(self, ends: tuple[Child | None, Child]) -> bool:
         comer, owner = ends
         return comer is not None and (comer in self._side) != (owner in self._side) and not self._whole.is_set()
@@ -121,20 +145,16 @@ class Network:
             await self._whole.wait()
 
 
-def _comer(writer: asyncio.StreamWriter, members: Collection[Child]) -> Child | None:
-    """Whose socket is at the other end of this connection.  Raises: LookupError when it is closed again."""
-    here, there = writer.get_extra_info("sockname"), writer.get_extra_info("peername")
-    inode = _inode(there[1], here[1])
-    return next((one for one in members if one.running and inode in _sockets(one.pid)), None)
-
-
 def _inode(local: int, remote: int) -> str:
-    """As Linux lists its sockets: 'sl local_address rem_address st tx:rx tr:when retrnsmt uid timeout inode ...'."""
-    wanted = [f"0100007F:{port:04X}" for port in (local, remote)]
+    """As Linux lists its sockets: 'sl local_address rem_address st tx:rx tr:when retrnsmt uid timeout inode ...'.
+
+    Raises: LookupError when it is closed again.
+    """
     for _ in range(LOOKS):
-        for row in map(str.split, Path("/proc/net/tcp").read_text().splitlines()):
-            if row[1:3] == wanted and row[9] != "0":
-                return f"socket:[{row[9]}]"
+        _, _, found = Path("/proc/net/tcp").read_text().partition(f" 0100007F:{local:04X} 0100007F:{remote:04X} ")
+        words = found.split(maxsplit=7)
+        if words and words[6] != "0":
+            return f"socket:[{words[6]}]"
     raise LookupError
 
 
