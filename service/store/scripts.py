@@ -5,6 +5,7 @@ from collections.abc import Awaitable
 from functools import cache
 from hashlib import sha1
 from importlib.resources import files
+from itertools import product
 from typing import Any
 
 from redis.asyncio import Redis
@@ -42,10 +43,18 @@ def prelude() -> str:
     return lua("prelude") + "".join(f"\nlocal function load_{part}()\n{lua(part)}\nend\n" for part in PARTS)
 
 
+# Changes nothing, and is a write nevertheless.
+WRITE = "redis.call('HINCRBY', string.match(KEYS[1], '^tl:{%x+}:') .. 'n', 'sequence', 0)\n"
+
+
 @cache
-def source(verb: str) -> str:
-    """A script ends wherever it likes; around it, its answer always has what it changed beside it."""
-    return f"{prelude()}\nlocal function verb()\n{lua(verb)}\nend\nreturn {{ verb(), made }}\n"
+def source(verb: str, *, writes: bool = False) -> str:
+    """A script ends wherever it likes; around it, its answer always has what it changed beside it.
+
+    writes: whether it writes in any case.
+    """
+    last = f"local answer = verb()\n{WRITE if writes else ''}return {{ answer, made }}\n"
+    return f"{prelude()}\nlocal function verb()\n{lua(verb)}\nend\n{last}"
 
 
 def told(error: Exception) -> Exception:
@@ -64,7 +73,7 @@ class Scripts:
         """many: they run on a cluster."""
         self.events_kept, self._guard = events_kept, lua("guard") if many else ""
         self._common = [retention_ms, events_kept]
-        self._scripts: dict[str, tuple[str, str]] = {}  # the text, and the digest that the store knows it by
+        self._scripts: dict[tuple[str, bool], tuple[str, str]] = {}  # text, and the digest that the store knows it by
 
     @property
     def ready(self) -> bool:
@@ -73,10 +82,10 @@ class Scripts:
     def say_allow_oom(self, *, allowed: bool) -> None:
         """Whether the store understands that a script may run when it is full (Redis 7 and later)."""
         first, behind = (ALLOW_OOM, "") if allowed else ("", lua("room"))
-        for verb in VERBS:
+        for verb, writes in product(VERBS, (False, True)):
             head = self._guard if verb == "issue" else first + self._guard + behind
-            text = head + source(verb)
-            self._scripts[verb] = text, sha1(text.encode(), usedforsecurity=False).hexdigest()
+            text = head + source(verb, writes=writes)
+            self._scripts[verb, writes] = text, sha1(text.encode(), usedforsecurity=False).hexdigest()
 
     async def __call__(self, redis: Redis, verb: str, key: str | list[str], *args: Any) -> Any:
         """The script's answer, and its transitions, three words for each kind: see `made` in the prelude.
@@ -94,12 +103,12 @@ class Scripts:
     async def kept(self, redis: Redis, copies: int, wait_ms: int, verb: str, key: str, *args: Any) -> tuple[Any, int]:
         """The same, and how many replicas had it after so long at most.
 
-        On one connection, for WAIT asks about what that has done; and behind a script that changed nothing it waits for
-        all that was written before, so that a repeat is not acknowledged sooner than the first.
+        On one connection, for WAIT asks about what that has written last; and it writes something in any case, so that
+        a repeat, which changes nothing, is not acknowledged before the first is.
         """
         pipeline = redis.pipeline(transaction=False)
         # Whole: if it had to be repeated after NOSCRIPT, WAIT would have waited twice.
-        pipeline.eval(self._script(verb)[0], 1, key, *self._common, *args)
+        pipeline.eval(self._script(verb, writes=True)[0], 1, key, *self._common, *args)
         pipeline.execute_command("WAIT", copies, wait_ms)
         answer, have = await pipeline.execute(raise_on_error=False)
         for one in (answer, have):
@@ -122,7 +131,7 @@ class Scripts:
 
         return answer()
 
-    def _script(self, verb: str) -> tuple[str, str]:
+    def _script(self, verb: str, *, writes: bool = False) -> tuple[str, str]:
         if not self.ready:
             raise Unavailable("starting")
-        return self._scripts[verb]
+        return self._scripts[verb, writes]

@@ -25,7 +25,7 @@ from tests.chaos.history import Operation
 from tests.chaos.network import Network
 from tests.chaos.scenario import GIVEN, Run, judged
 from tests.chaos.traffic import NAMES, Traffic, enough
-from tests.groups import Cluster, Trio, ask, node_id, wait_for
+from tests.groups import MASTER, Cluster, Trio, ask, node_id, wait_for
 from tests.servers import Child, Server, Service, wait_until
 
 PARTITIONS = 16
@@ -35,7 +35,7 @@ NOTICED_S = LAG_S + 2
 PATIENCE_MS = 1000 * (NOTICED_S + 1)  # before a master has failed: another is elected later than the old one gave up
 SAFE = ("--min-replicas-to-write", "1", "--min-replicas-max-lag", str(LAG_S))
 JUST_S = 1.0  # what was acknowledged so long before a cut may not have reached a replica
-LATE_S = 4.0  # some requests ask twice, each of them asks on a cluster two partitions, and nobody refuses anything
+LATE_S = 4.0  # some requests ask the store four times, and the silent one of it says nothing
 SETTLED_S = 60.0
 WAITED = ("revoke", "revoke_owner", "rotate")
 MIX = {
@@ -115,6 +115,8 @@ class DividedTrio(Trio):
         with (one.room / "sentinel.conf").open("a") as file:
             file.write(f"sentinel announce-ip 127.0.0.1\nsentinel announce-port {one.announced}\n")
             file.write(f"bind-source-addr {self._network.address(one)}\n")
+            # Two that stand for election at once try again after twice this.
+            file.write(f"sentinel failover-timeout {MASTER} 3000\n")
         return one
 
     def with_the_old(self) -> list[Child]:

@@ -85,6 +85,25 @@ async def test_without_the_replica_nothing_is_acknowledged_but_a_repeat_is_once_
     assert await world.story(issued) == (["issued", "rotated"] if end is rotate else ["issued", "revoked"])
 
 
+@pytest.mark.parametrize("end", [revoke, revoke_owner])
+async def test_a_repeat_on_another_connection_is_not_acknowledged_before_the_first_is(
+    pair: tuple[Server, Server], world: World, end: Ending
+) -> None:
+    """It changes nothing; and WAIT asks only about what its own connection has written."""
+    issued = await world.issue(OWNER)
+    async with World(world.backend, revoke_wait=1, store_timeout_ms=2_000) as other:
+        await revoke(other, await other.issue("ben"))
+        pair[1].pause()
+        with pytest.raises(Unavailable):
+            await end(world, issued)
+
+        with pytest.raises(Unavailable) as refused:
+            await end(other, issued)
+
+        assert refused.value.reason == "replicas"
+        pair[1].resume()
+
+
 async def test_other_calls_wait_for_nobody(pair: tuple[Server, Server], world: World) -> None:
     pair[1].pause()
 
