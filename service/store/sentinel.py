@@ -1,7 +1,7 @@
 """The master that Sentinel names, behind one pool that follows it."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from redis.asyncio import BlockingConnectionPool, Redis
@@ -23,43 +23,36 @@ class Sentinels(Sentinel):
     def __init__(self, *words: Any, timeout_s: float, **options: Any) -> None:
         """timeout_s: what a caller has; a master that is found must still be connected to and asked."""
         super().__init__(*words, **options)  # type: ignore[no-untyped-call]
-        self._until_s = timeout_s / 2
+        self._until_s, self._rest_s = timeout_s / 2, timeout_s / 10
         self._asked: set[asyncio.Task[Any]] = set()
 
     async def discover_master(self, service_name: str) -> tuple[str, int]:
-        """What the latest of most of them is: one that was cut off from the rest names the master that it last saw.
+        """The latest that any of them names: one that was cut off from the rest, or has not heard of it yet, names the
+        master that it last saw.
 
         Raises: MasterNotFoundError.
         """
-
-        def states(answers: Sequence[Masters | Exception]) -> list[dict[str, Any]]:
-            known = [answer[service_name] for answer in answers if isinstance(answer, dict) and service_name in answer]
-            return [state for state in known if self.check_master_state(state, service_name)]
-
-        def enough(answers: Sequence[Masters | Exception]) -> bool:
-            told = sum(isinstance(answer, dict) for answer in answers)
-            return bool(states(answers)) and told > len(self.sentinels) / 2
-
-        answers = await self.answers(enough)
-        found = states(answers)
+        answers = await self.answers()
+        known = [answer[service_name] for answer in answers if isinstance(answer, dict) and service_name in answer]
+        found = [state for state in known if self.check_master_state(state, service_name)]
         if not found:
             errors = [answer for answer in answers if isinstance(answer, Exception)]
             raise MasterNotFoundError("no sentinel knows the master") from next(iter(errors), None)
         latest = max(found, key=lambda state: int(state["config-epoch"]))
         return latest["ip"], latest["port"]
 
-    async def answers(
-        self, enough: Callable[[Sequence[Masters | Exception]], bool] = lambda _: False
-    ) -> list[Masters | Exception]:
-        """Of each in time, or of so many that it is enough."""
+    async def answers(self) -> list[Masters | Exception]:
+        """Of each in time; once more than half have told, the others are given a moment."""
         loop = asyncio.get_running_loop()
         until = loop.time() + self._until_s
         answers: list[Masters | Exception] = []
         # Nobody who is late is cancelled: see `Link.within`.
         waiting = {watched(_masters(one), self._asked) for one in self.sentinels}
-        while waiting and not enough(answers) and (left := until - loop.time()) > 0:
+        while waiting and (left := until - loop.time()) > 0:
             done, waiting = await asyncio.wait(waiting, timeout=left, return_when=asyncio.FIRST_COMPLETED)
             answers += [one.result() for one in done]
+            if sum(isinstance(answer, dict) for answer in answers) > len(self.sentinels) / 2:
+                until = min(until, loop.time() + self._rest_s)
         return answers
 
     async def aclose(self) -> None:
