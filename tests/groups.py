@@ -8,10 +8,9 @@ from typing import Any, Self
 import redis
 from redis.cluster import ClusterNode
 
-from tests.servers import REST_S, START_S, Server, binaries
+from tests.servers import BUS, REST_S, START_S, Server, binaries
 
 SLOTS = 16_384
-BUS = 10_000  # above its port a node of a cluster listens for the others
 MASTER = "main"
 NEVER_MS = 60_000  # no failover: a busy machine is slow at times
 # A replica's first sync would else begin 5 s later.
