@@ -44,9 +44,9 @@ async def run(sweep: Sweep, tick_ms: int, stopping: asyncio.Event, watch: Watch 
             away = False
             tell(done, watch)
             wait_ms = tick_ms if done.wait_ms is None else min(tick_ms, done.wait_ms)
-            pause = 0.0 if done.looked_at >= limit else max(wait_ms, REST_MS) / 1000
-        # In a backlog none: the store works on the next pass while this process answers uses.  With a turn of the loop
-        # between passes each of the two waited while the other was busy: 4.2 s instead of 3.2, and no more uses.
+            pause = ahead(clock() - began) if done.looked_at >= limit else max(wait_ms, REST_MS) / 1000
+        # Behind the pace none: the store works on the next pass while this process answers uses.  With a turn of the
+        # loop between passes each of the two waited while the other was busy: 4.2 s instead of 3.2, and no more uses.
         if pause:
             await asyncio.wait({stopped}, timeout=pause)  # a timeout around it would cancel it each time
 
@@ -54,6 +54,11 @@ async def run(sweep: Sweep, tick_ms: int, stopping: asyncio.Event, watch: Watch 
 def room(seconds: float) -> int:
     """How many tokens a pass may look at, so long after the pass before it began."""
     return min(MOST, max(LEAST, int(seconds * 1000 * PACE)))
+
+
+def ahead(seconds: float) -> float:
+    """How long (s) after a full pass that took so long the next one is due: a fast store has time left for uses."""
+    return max(0.0, LEAST / PACE / 1000 - seconds)
 
 
 def tell(done: Pass, watch: Watch) -> None:

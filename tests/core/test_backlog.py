@@ -15,6 +15,24 @@ def test_a_pass_looks_at_as_many_as_the_time_since_the_last_asks_for_within_boun
     assert expirer.room(ms / 1000) == tokens
 
 
+async def test_a_store_that_is_fast_is_not_asked_for_more_than_the_pace() -> None:
+    left, stopping = 2_000, asyncio.Event()
+
+    async def sweep(limit: int) -> Pass:
+        nonlocal left
+        marked = min(limit, left)
+        left -= marked
+        if not left:
+            stopping.set()
+        return Pass(marked, 0, 0, 0, 0, {})
+
+    began = asyncio.get_running_loop().time()
+    await asyncio.wait_for(expirer.run(sweep, 60_000, stopping), 30)
+
+    # The last pass may have been a great one, which the wait before it had earned.
+    assert (asyncio.get_running_loop().time() - began) * 1000 >= (2_000 - expirer.MOST) / expirer.PACE
+
+
 @pytest.mark.parametrize("backend", backends.REAL, indirect=True)
 async def test_a_backlog_is_over_before_anything_else_is_waited_for(
     world: World, monkeypatch: pytest.MonkeyPatch
