@@ -7,7 +7,6 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
-from unittest.mock import AsyncMock
 
 import pytest
 
@@ -15,15 +14,13 @@ from service import app
 from service.core.errors import Revoked, Unavailable
 from service.core.events import Places, Wanted
 from service.store import feed
-from service.store.connect import client
-from service.store.nodes import Nodes
 from service.store.tls import Secure
 from service.store.urls import WrongStore, read
 from tests.api.calls import ADMIN, KEYS, calling
-from tests.backends import Backend
 from tests.certificates import Authority, Certificate
 from tests.groups import Cluster, Trio
 from tests.servers import Server, Service, binaries, wait_until
+from tests.store.test_connect import Anywhere
 from tests.world import World
 
 PASSWORD = "hunter2"
@@ -58,18 +55,6 @@ def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feed, "BLOCK_MS", 50)
     monkeypatch.setattr(feed, "PAUSE_S", 0.05)
     monkeypatch.setattr(app, "AWAY_S", 0.05)
-
-
-class There(Backend):
-    def __init__(self, url: str) -> None:
-        super().__init__("there")
-        self.url = url
-
-    def connect(self, url: str, timeout_s: float) -> Nodes:
-        return client(url, timeout_s)
-
-    def raw(self, nodes: Nodes) -> Any:  # noqa: ARG002
-        return AsyncMock()
 
 
 def store(options: Mapping[str, str] | None = None, **more: str) -> Server:
@@ -107,7 +92,7 @@ async def lives(world: World) -> None:
 
 async def test_a_private_authority_is_named_in_the_url(papers: Papers) -> None:
     with store(papers.ours.server(papers.good)) as server:
-        async with World(There(trusting(server.url, papers))) as world:
+        async with World(Anywhere(trusting(server.url, papers))) as world:
             await lives(world)
 
 
@@ -117,7 +102,7 @@ async def test_a_store_that_asks_for_a_certificate_is_shown_one(papers: Papers) 
             trusting(server.url, papers, papers.client),
             trusting(server.url, papers, papers.locked, ssl_password="open%20sesame"),
         ):
-            async with World(There(url)) as world:
+            async with World(Anywhere(url)) as world:
                 await lives(world)
 
 
@@ -126,7 +111,7 @@ async def test_so_are_several_servers_and_their_sentinels(
     kind: type[Trio | Cluster], papers: Papers, caplog: pytest.LogCaptureFixture
 ) -> None:
     with kind("redis", tls=papers.ours.server(papers.good, clients=True)) as group:
-        async with World(There(trusting(group.url, papers, papers.locked, ssl_password="open%20sesame"))) as world:
+        async with World(Anywhere(trusting(group.url, papers, papers.locked, ssl_password="open%20sesame"))) as world:
             await lives(world)
         caplog.clear()  # a cluster that was formed just now may not be up at once
 
@@ -227,7 +212,7 @@ async def test_so_does_what_answers_in_another_language_at_once(
 
 async def waits(url: str, caplog: pytest.LogCaptureFixture, timeout_ms: int = 5_000) -> str:
     """What a service says that waits for this store; it has looked at it at least twice."""
-    async with World(There(url), ready=False, store_timeout_ms=timeout_ms) as world:
+    async with World(Anywhere(url), ready=False, store_timeout_ms=timeout_ms) as world:
         text, _ = world.texts.mint(0)
         looks = Looks(world)
         waiting = asyncio.ensure_future(world.service.prepare())
@@ -273,7 +258,7 @@ def test_what_is_slow_to_make_is_made_once_for_all_connections_until_a_file_chan
 async def test_a_certificate_that_is_not_trusted_any_more_is_an_outage_until_it_is(whose: str, papers: Papers) -> None:
     """The files are read for each new connection, so one that was renewed needs no restart of the service."""
     with store(papers.ours.server(papers.good, clients=True)) as server:
-        async with World(There(trusting(server.url, papers, papers.client))) as world:
+        async with World(Anywhere(trusting(server.url, papers, papers.client))) as world:
             issued = await world.issue()
             listening = asyncio.ensure_future(heard(world, await world.feed.now(), 1))
             bad, good = papers.foreign, papers.ours.vouches("renewed")
@@ -314,7 +299,7 @@ def renew(server: Server, old: Certificate, new: Certificate) -> None:
 
 async def test_a_store_that_is_frozen_says_no_goodbye_and_none_is_waited_for(papers: Papers) -> None:
     with store(papers.ours.server(papers.good)) as server, contextlib.ExitStack() as stack:
-        async with World(There(trusting(server.url, papers)), store_timeout_ms=300) as world:
+        async with World(Anywhere(trusting(server.url, papers)), store_timeout_ms=300) as world:
             issued = await world.issue()
             await world.tokens.use(issued.text)
             server.pause()
