@@ -79,7 +79,7 @@ end
 -- Tells the log what happened to tokens; told: id, record, id, record, ...  An entry has a kind, and then of each token
 -- the id and the record; its own id is the place of the last of them, the others have the places before.  So the second
 -- and those behind it share entries, of as many as a node of a stream holds (4 kB): each alone would take a sixth of
--- what its end costs the store.
+-- the instructions of its end.
 local BUNDLE = 16
 
 local function append(stream, kind, told)
