@@ -25,6 +25,7 @@ from service.core.replays import Replays
 from service.core.ring import Ring
 from service.core.rules import Rules
 from service.core.seal import Sealer
+from service.core.store import SWEPT
 from service.core.text import Texts
 from service.facades import onespan, sarus, taler, wepay
 from service.metrics import Metrics
@@ -157,8 +158,8 @@ class Service:
     async def sweep(self) -> dict[str, int]:
         """Passes until nothing is due; what they did.  Raises `Unavailable`: it does not wait for a store."""
         await self._look_at_store()
-        totals = {"marked": 0, "rescored": 0, "purged": 0, "evicted": 0}
-        while (done := await self.store.sweep(expirer.MOST)).looked_at:
+        totals = dict.fromkeys(SWEPT, 0)
+        while not (done := await self.store.sweep(expirer.MOST)).idle:
             totals = {name: total + getattr(done, name) for name, total in totals.items()}
         await self.link.close()
         return totals

@@ -12,8 +12,8 @@ from service.core.store import Pass
 from service.core.watch import SILENT, Watch
 
 # Tokens of a pass: what a backlog is taken off at, PACE a millisecond since the pass before, so that 100,000 are marked
-# in 2.5 s and the store has time for uses besides; each token takes it some 20 us, and a use waits for a pass at most.
-PACE, LEAST, MOST = 40, 100, 300
+# in 2.8 s and the store has time for uses besides; each token takes it some 12 us, and a use waits for a pass at most.
+PACE, LEAST, MOST = 36, 100, 500
 REST_MS = 10  # between passes without a backlog: at 1,000 expiries a second each then marks ten, not one
 AWAY_S = 0.5  # between tries while the store cannot answer
 
@@ -62,6 +62,6 @@ def ahead(seconds: float) -> float:
 
 
 def tell(done: Pass, watch: Watch) -> None:
-    watch.swept(done.marked, done.rescored, done.purged, done.evicted, done.lags_ms)
+    watch.swept(done)
     if done.evicted:
         log.warning("the store evicted live tokens", extra={"evicted": done.evicted})

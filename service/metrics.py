@@ -1,16 +1,16 @@
 """What the service says of itself to Prometheus.  Labels are words of a closed set: never a handle, never a text."""
 
 from bisect import bisect_left
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest, values
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from service.core.store import SWEPT, Pass
 from service.core.watch import Watch
 
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 LAGS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 60.0, 3600.0)
-SWEPT = ("marked", "rescored", "purged", "evicted")
 SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 1000)
 
 
@@ -86,11 +86,11 @@ class Metrics(Watch):
             inc = self._inc[verb, outcome] = self.verdicts.labels(verb, outcome)._value.inc  # noqa: SLF001
         inc(times)
 
-    def swept(self, marked: int, rescored: int, purged: int, evicted: int, lags_ms: Mapping[int, int]) -> None:
-        for what, number in zip(SWEPT, (marked, rescored, purged, evicted), strict=True):
-            if number:
+    def swept(self, done: Pass) -> None:
+        for what in SWEPT:
+            if number := getattr(done, what):
                 self.passes.labels(what).inc(number)
-        for lag, number in lags_ms.items():
+        for lag, number in done.lags_ms.items():
             self._lag(lag / 1000, number)
 
     def holds(self, tokens: dict[str, int], backlog: int, events: int) -> None:

@@ -23,7 +23,7 @@ local now, left
 repeat now, left = clock(), redis.call('PTTL', KEYS[1]) until clock() == now
 return left < 0 and left or now + left
 """
-KINDS = {"l", "t", "due", "gone", "i", "o", "ev", "n", "a", "k", "p"}
+KINDS = {"l", "t", "due", "gone", "relist", "i", "o", "ev", "n", "a", "k", "p"}
 STATES = {"a": "active", "e": "expired", "r": "revoked", "c": "consumed"}
 
 
@@ -60,7 +60,8 @@ class Scan:
         self.records = {self.place(name): row(value) for name, value in self._ask("t", "GET") if value}
         self.ends = {self.place(name): end for name, end in self._ends() if end != GONE}
         self.due = {name[:8] + id_: score for name in self._of("due") for id_, score in self.scores(name)}
-        self.gone = Counter(name[:8] + id_ for name in self._of("gone") for id_ in self._ended(name))
+        self.gone = Counter(name[:8] + id_ for name in self._of("gone") for id_ in self._ended(name, MOMENT))
+        self.late = {name[:8] + id_ for name in self._of("relist") for id_ in self._ended(name, 0)}
 
     @staticmethod
     def place(name: str) -> str:
@@ -91,12 +92,13 @@ class Scan:
         return list(zip(names, found, strict=True))
 
     def scores(self, name: str) -> list[tuple[str, int]]:
-        return [(id_.decode(), int(score)) for id_, score in self.store.zrange(name, 0, -1, withscores=True)]
+        near = "" if self.kind(name) == "o" else name[4:6]  # what the ids of a partition have in common
+        return [(near + rest.decode(), int(score)) for rest, score in self.store.zrange(name, 0, -1, withscores=True)]
 
-    def _ended(self, name: str) -> list[str]:
-        """The ids of entries that are a moment and then ids."""
+    def _ended(self, name: str, first: int) -> list[str]:
+        """The ids of entries in which they stand from there on."""
         ends = [end.decode() for end in self.store.lrange(name, 0, -1)]
-        return [end[at : at + ID] for end in ends for at in range(MOMENT, len(end), ID)]
+        return [end[at : at + ID] for end in ends for at in range(first, len(end), ID)]
 
     def lists(self) -> dict[str, list[tuple[str, int]]]:
         return {name: self.scores(name) for name in (*self._of("i"), *self._of("o"))}
@@ -104,6 +106,11 @@ class Scan:
     def counts(self) -> dict[str, dict[str, int]]:
         """The kept counts of each partition and of each of its tenants, without zeros."""
         return {name: self._count(name) for name in self._of("n")}
+
+    def fields(self) -> dict[str, int]:
+        """What the counts of tenants say of lists, zeros included."""
+        of = {name: self.store.hgetall(name) for name in self._of("n") if name[9:]}
+        return {f"{name[:8]}i{name[9:]}:{field.decode()}": int(n) for name in of for field, n in of[name].items()}
 
     def _count(self, name: str) -> dict[str, int]:
         found = {field.decode(): int(value) for field, value in self.store.hgetall(name).items()}
@@ -144,8 +151,8 @@ def _strangers(scan: Scan) -> Iterator[str]:
             yield f"a key that the glossary does not know: {name}"
         if scan.kind(name) in {"k", "p"} and scan.store.pttl(name) == NEVER:
             yield f"without a TTL: {name}"
-    for place in (scan.ends.keys() | scan.due.keys() | scan.gone.keys()) - scan.records.keys():
-        yield f"a life or a place in due or gone without a record: {place}"
+    for place in (scan.ends.keys() | scan.due.keys() | scan.gone.keys() | scan.late) - scan.records.keys():
+        yield f"a life or a place in due, gone or relist without a record: {place}"
 
 
 def _lives(scan: Scan) -> Iterator[str]:
@@ -169,11 +176,14 @@ def _lives(scan: Scan) -> Iterator[str]:
 
 def _lists(scan: Scan) -> Iterator[str]:
     expected: dict[str, list[tuple[str, int]]] = {}
+    found = scan.lists()
     for place, token in scan.records.items():
-        rest = f"{token.tenant}:{token.type}:{token.state}"
+        kind = f"{token.tenant}:{token.type}"
+        # One that is to be relisted still stands there, unless somebody has relisted it before its turn.
+        still = place in scan.late and (place[8:], token.sequence) in found.get(f"{place[:8]}i:{kind}:active", [])
+        rest = f"{kind}:{'active' if still else token.state}"
         expected.setdefault(f"{place[:8]}i:{rest}", []).append((place[8:], token.sequence))
         expected.setdefault(f"{place[:8]}o:{rest}", []).append((f"{token.owner}\n{token.sequence:016}", 0))
-    found = scan.lists()
     for name in expected.keys() | found.keys():
         want, have = sorted(expected.get(name, [])), sorted(found.get(name, []))
         if want != have:
@@ -205,3 +215,7 @@ def _counts(scan: Scan) -> Iterator[str]:
         want, have = dict(expected.get(name, {})), found.get(name, {})
         if want != have:
             yield f"the counts {name} say {have}, a scan {want}"
+    lists, fields = {name for name in scan.lists() if scan.kind(name) == "i"}, scan.fields()
+    # A page finds a tenant's lists by the fields of its counts, which bounds how many there may be.
+    if (unknown := lists - fields.keys()) or (empty := {name for name in fields.keys() - lists if not fields[name]}):
+        yield f"these lists have no count, or these counts of 0 no list: {unknown or empty}"

@@ -34,7 +34,7 @@ if ARGV[3] == 'ceiling' then
   redis.call('SET', tag .. 't:' .. id, (string.gsub(record, '^(%a %d+ %d+ %d+ %S+) %S+', '%1 ' .. ends)))
 end
 redis.call('PEXPIREAT', tag .. 'l:' .. id, ends)
-redis.call('ZADD', tag .. 'due', ends, id)
+redis.call('ZADD', tag .. 'due', ends, string.sub(id, 3))
 return tonumber(ends)
 """
 
@@ -114,7 +114,7 @@ class World:
 
     async def make_due(self, token: Which) -> None:
         """Lets the sweep look at it: as when a life that was renewed since would have ended."""
-        await self.redis.zadd(_tag(token) + "due", {_short(token): await self.now()})
+        await self.redis.zadd(_tag(token) + "due", {_short(token)[2:]: await self.now()})
 
     async def pass_retention(self, token: Which) -> None:
         """A day later: what was kept of a final token is due to be purged."""
@@ -128,7 +128,7 @@ class World:
     async def sweep(self) -> Pass:
         """Passes until nothing is due.  Gives what the first did."""
         first = done = await self.store.sweep(200)
-        while done.looked_at:
+        while not done.idle:
             done = await self.store.sweep(200)
         return first
 

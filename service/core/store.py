@@ -60,18 +60,30 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Pass(msgspec.Struct, frozen=True):
-    """What one sweep pass did; `wait_ms` until the next thing is due, None when nothing is."""
+    """What one sweep pass did; `wait_ms` until the next thing is due, None when nothing is.
 
-    marked: int
-    rescored: int
-    purged: int
-    evicted: int
-    wait_ms: int | None
-    lags_ms: Mapping[int, int]  # from a deadline to its mark -> how many were marked so late
+    Those that end in a burst are marked first, each told and counted at once; then they are relisted.
+    """
+
+    marked: int = 0
+    rescored: int = 0
+    relisted: int = 0  # of the marked: taken from the lists of active tokens to those of their states
+    purged: int = 0
+    evicted: int = 0  # of the marked
+    wait_ms: int | None = None
+    lags_ms: Mapping[int, int] = {}  # from a deadline to its mark -> how many were marked so late
 
     @property
     def looked_at(self) -> int:
+        """What the limit of a pass bounds."""
         return self.marked + self.rescored + self.purged
+
+    @property
+    def idle(self) -> bool:
+        return not self.looked_at + self.relisted
+
+
+SWEPT = ("marked", "rescored", "relisted", "purged", "evicted")  # the numbers of a pass
 
 
 class Stats(msgspec.Struct, frozen=True):

@@ -1,11 +1,12 @@
 """What the rooms tell of their work.  Nobody has to listen; the metrics and the lines do."""
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextvars import ContextVar
 from typing import TypeVar
 
 from service.core.errors import CallerRefused, Refusal, Unavailable
+from service.core.store import Pass
 
 T = TypeVar("T")
 
@@ -25,7 +26,7 @@ class Watch:
     def verdict(self, verb: str, outcome: str, times: int = 1) -> None:
         """A token was used, peeked at ...: 'ok' or the word that refused it, or its caller."""
 
-    def swept(self, marked: int, rescored: int, purged: int, evicted: int, lags_ms: Mapping[int, int]) -> None:
+    def swept(self, done: Pass) -> None:
         """One sweep pass is over."""
 
 

@@ -1,13 +1,15 @@
 """Every key the service writes.  No other Python file spells a key; `lua/prelude.lua` spells the same ones.
 
 `{07}` is the partition in two hexadecimal digits and the cluster's hash tag.  An `<id>` is the handle without its
-dashes; its first two digits are the partition, so an id alone says where its keys are.
+dashes; its first two digits are the partition, so an id alone says where its keys are, and
+in a sorted set of the partition its rest stands for it: the thirty digits behind them.
 
 tl:{07}:l:<id>                       string  THE LIFE: exists = active, its TTL is the remaining life
 tl:{07}:t:<id>                       string  the record (`record.py`); outlives the life by the retention
-tl:{07}:due                          zset    id of an active token -> ms at which its life may end, never later
+tl:{07}:due                          zset    rest of an active token -> ms at which its life may end, never later
 tl:{07}:gone                         list    `<ms><id><id>...`: when these ended; their records go after the retention
-tl:{07}:i:<tenant>:<type>:<state>    zset    id -> sequence: what a tenant's lists are made from
+tl:{07}:relist                       list    `<id><id>...`: these ended, and still stand in the lists of active tokens
+tl:{07}:i:<tenant>:<type>:<state>    zset    rest -> sequence: what a tenant's lists are made from
 tl:{07}:o:<tenant>:<type>:<state>    zset    the same by owner: `<owner>` and sequence on a line each; no scores, no ids
 tl:{07}:ev                           stream  an entry: what happened, then id and record of each token; trimmed
 tl:{07}:n                            hash    `sequence`, and how many tokens are in each state
@@ -34,6 +36,10 @@ def tag(partition: int) -> str:
 @cache  # asked for all partitions ten times a second
 def due(partition: int) -> str:
     return tag(partition) + "due"
+
+
+def relist(partition: int) -> str:
+    return tag(partition) + "relist"
 
 
 def events(partition: int) -> str:

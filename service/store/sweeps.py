@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Sequence
 
-from service.core.store import Pass
+from service.core.store import SWEPT, Pass
 from service.store import keys
 from service.store.link import Link
 
@@ -17,7 +17,7 @@ class Sweeps:
         """Over some partitions, or over all.  limit: tokens a call.  Raises `Unavailable` when none can be swept."""
         chosen = self._all if share is None else share
         if not chosen:
-            return Pass(0, 0, 0, 0, None, {})
+            return Pass()
         # Another partition first each time, so that a backlog in one does not starve the rest.
         self._turn = (self._turn + 1) % len(chosen)
         order = [*chosen[self._turn :], *chosen[: self._turn]]
@@ -33,15 +33,14 @@ class Sweeps:
 
     async def _one(self, partitions: Sequence[int], limit: int) -> Pass:
         dues = [keys.due(partition) for partition in partitions]
-        marked, rescored, purged, evicted, wait, *lags = await self._link.run_shared("sweep", dues, limit)
+        flat = await self._link.run_shared("sweep", dues, limit)
+        numbers, wait, lags = flat[: len(SWEPT)], flat[len(SWEPT)], flat[len(SWEPT) + 1 :]
         told = dict(zip(lags[::2], lags[1::2], strict=True))
-        return Pass(marked, rescored, purged, evicted, None if wait < 0 else wait, told)
+        return Pass(**dict(zip(SWEPT, numbers, strict=True)), wait_ms=None if wait < 0 else wait, lags_ms=told)
 
 
 def merged(passes: Sequence[Pass]) -> Pass:
-    marked, rescored, purged, evicted = (
-        sum(getattr(one, name) for one in passes) for name in ("marked", "rescored", "purged", "evicted")
-    )
     waits = [one.wait_ms for one in passes if one.wait_ms is not None]
     lags: Counter[int] = sum((Counter(one.lags_ms) for one in passes), Counter())
-    return Pass(marked, rescored, purged, evicted, min(waits, default=None), lags)
+    numbers = {name: sum(getattr(one, name) for one in passes) for name in SWEPT}
+    return Pass(**numbers, wait_ms=min(waits, default=None), lags_ms=lags)

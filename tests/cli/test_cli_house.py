@@ -91,7 +91,7 @@ def test_sweep_marks_what_ran_out_while_no_service_ran(tokenlife: Run) -> None:
 
             service.start()
             assert msgspec.json.decode(tokenlife("peek", "--id", id_, "--json", **at).stdout)["state"] == "expired"
-            assert again.stdout == "marked 0, rescored 0, purged 0, evicted 0\n"
+            assert again.stdout == "marked 0, rescored 0, relisted 0, purged 0, evicted 0\n"
 
 
 def test_sweep_leaves_the_data_of_a_running_service_alone(tokenlife: Run) -> None:

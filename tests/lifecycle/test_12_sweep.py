@@ -2,7 +2,6 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping
 
 from service import expirer
 from service.core.errors import Unavailable
@@ -82,8 +81,8 @@ async def test_the_loop_marks_each_token_soon_after_its_deadline_and_stops_when_
     class Told(Watch):
         lags = Counter[int]()  # noqa: RUF012 - of this test alone
 
-        def swept(self, marked: int, rescored: int, purged: int, evicted: int, lags_ms: Mapping[int, int]) -> None:  # noqa: ARG002
-            self.lags.update(lags_ms)
+        def swept(self, done: Pass) -> None:
+            self.lags.update(done.lags_ms)
 
     stopping, told = asyncio.Event(), Told()
     loop = asyncio.ensure_future(expirer.run(world.store.sweep, 20, stopping, told))
@@ -99,7 +98,7 @@ async def test_the_loop_marks_each_token_soon_after_its_deadline_and_stops_when_
 
 async def test_the_loop_goes_on_after_an_outage() -> None:
     stopping = asyncio.Event()
-    answers: list[Pass | Exception] = [Pass(0, 0, 0, 0, None, {}), Unavailable("timeout")]
+    answers: list[Pass | Exception] = [Pass(), Unavailable("timeout")]
 
     async def sweep(_limit: int) -> Pass:
         answer = answers.pop()

@@ -61,7 +61,7 @@ async def test_two_sweepers_at_once_mark_each_token_once(world: World, other: Wo
 
     async def sweep(each: World) -> int:
         marked = 0
-        while (done := await each.store.sweep(20)).looked_at:
+        while not (done := await each.store.sweep(20)).idle:
             marked += done.marked
         return marked
 

@@ -23,7 +23,7 @@ for i, id in ipairs(ARGV) do
   local tag, ends = 'tl:{' .. string.sub(id, 1, 2) .. '}:', string.format('%013.0f', now + 1 + i % 8)
   redis.call('SETRANGE', tag .. 't:' .. id, 2, ends)
   redis.call('PEXPIREAT', tag .. 'l:' .. id, ends)
-  redis.call('ZADD', tag .. 'due', now, id)
+  redis.call('ZADD', tag .. 'due', now, string.sub(id, 3))
 end
 """
 

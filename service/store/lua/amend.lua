@@ -16,7 +16,7 @@ local longest = full_life(token.life, token.ceiling)
 if longest ~= 0 and (token.remaining == -1 or longest < token.deadline) then
   -- Remaining life never exceeds the full life; and due may lag behind a deadline, never run ahead of it.
   tokens.set_deadline(token, longest)
-  redis.call('ZADD', tag_of(token.id) .. 'due', whole(longest), token.id)
+  redis.call('ZADD', tag_of(token.id) .. 'due', whole(longest), rest_of(token.id))
 end
 redis.call('SET', key('t', token.id), tokens.render(token))
 return { 'ok', token.remaining, token.record }

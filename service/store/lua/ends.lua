@@ -2,7 +2,8 @@
 -- Half of what an end costs the store is Lua's strings and tables: so there are few of them a token.
 
 local lists = load_lists()
-local group_of, add, relist = lists.group_of, lists.add, lists.relist
+local group_of, add = lists.group_of, lists.add
+local CHUNK = 100 -- tokens that are relisted at once
 
 -- What a policy says for an end.  Most tokens of a call share theirs with the one before: it is taken apart once.
 local shape = { policy = '\n' }
@@ -13,15 +14,20 @@ local function shape_of(record)
   return { policy = policy, lapsed = lapsed(flags), kind = kind }
 end
 
--- Of a record: its shape, its sequence number, and its place in the lists by owner, as `place` has it.
+-- Of a record: its shape, and where its owner begins.
 local function shown(record)
   local from, line = find(record, shape.policy, POLICY, true)
   if from ~= POLICY then
     shape = shape_of(record)
     line = POLICY + #shape.policy - 1
   end
-  local owner = find(record, '\n', line + 1, true)
-  return shape, sub(record, owner + 1, owner + 16), sub(record, line + 1, owner + 16)
+  return shape, line + 1
+end
+
+-- Of a record whose owner begins there: its sequence number, and its place in the lists by owner, as `place` has it.
+local function standing(record, at)
+  local owner = find(record, '\n', at, true)
+  return sub(record, owner + 1, owner + 16), sub(record, at, owner + 16)
 end
 
 -- The records of ids of one partition, and whether any of them has a life.
@@ -59,14 +65,15 @@ end
 -- What ends and is not written yet: active tokens of one partition, each once.
 local ending
 
-local function begin() ending = { lives = {}, groups = {} } end
+-- later: they are out of what is due, and their places in the lists are for `relist` to move
+local function begin(later) ending = { lives = {}, groups = {}, later = later } end
 
 begin()
 
 -- Lets an active token end, once `write` has followed: as what, when (in digits) and by what; without these, its
 -- life is gone, and it gives how late (ms) that is found, less than 0 of an evicted one.
 local function finish(id, record, state, at, by)
-  local shape, sequence, place = shown(record)
+  local shape, owner = shown(record)
   local late
   ending.tag = ending.tag or tag_of(id)
   if state then
@@ -75,7 +82,7 @@ local function finish(id, record, state, at, by)
     state, at, by, late = lapse(record, shape)
   end
   local group = group_of(ending.groups, state, shape.kind)
-  add(group, id, sequence, place)
+  if ending.later then add(group, id) else add(group, id, standing(record, owner)) end
   local n = group.number
   if state == 'expired' then group.lates[n] = late.digits end
   if at then record = sub(state, 1, 1) .. sub(record, 2) .. '\n= ' .. at .. ' ' .. by end
@@ -97,27 +104,62 @@ local function write_group(tag, group)
   end
   append(tag .. 'ev', group.state, told)
   redis.call('RPUSH', tag .. 'gone', whole(now) .. ids)
+  for first = 1, ending.later and group.number or 0, CHUNK do
+    redis.call('RPUSH', tag .. 'relist', table.concat(group.ids, '', first, math.min(first + CHUNK - 1, group.number)))
+  end
   tell(group.state, ids, table.concat(group.lates, ' '))
 end
 
 -- The one way into a final state: life, record, lists, counts, what is to be forgotten, and events in one step, of 1,000
 -- tokens or so at most: `unpack` has its bounds.  It begins by taking something away, which a full store allows.
--- out: they are out of what is due already.
-local function write(out)
+local function write()
   local tag, groups = ending.tag, ending.groups
   if not tag then return end
-  relist(tag, groups, -1, 'active')
-  relist(tag, groups, 1)
+  if not ending.later then lists.leave(tag, groups, 'active') end
+  lists.count(tag, groups, -1, 'active')
+  lists.count(tag, groups, 1)
+  if not ending.later then lists.enter(tag, groups) end
   for _, life in ipairs(over) do ending.lives[#ending.lives + 1] = life end
   over = {}
   if #ending.lives > 0 then redis.call('DEL', unpack(ending.lives)) end
   for _, kinds in pairs(groups) do
     for _, group in pairs(kinds) do
-      if not out then redis.call('ZREM', tag .. 'due', unpack(group.ids)) end
+      if not ending.later then redis.call('ZREM', tag .. 'due', unpack(group.rests)) end
       write_group(tag, group)
     end
   end
   begin()
 end
 
-return { shown = shown, read = read, finish = finish, write = write }
+-- Final tokens of a partition by their ids: in groups, and the keys of their records.
+local function final(ids)
+  local groups, records = {}, {}
+  for i, record in ipairs(read(ids)) do
+    if record and byte(record) ~= A then
+      local shape, owner = shown(record)
+      add(group_of(groups, state_of(record), shape.kind), ids[i], standing(record, owner))
+      records[#records + 1] = key('t', ids[i])
+    end
+  end
+  return groups, records
+end
+
+-- Moves final tokens from the lists of active ones to those of their states.  To do so twice changes nothing.
+local function relist(tag, ids)
+  local groups = final(ids)
+  lists.leave(tag, groups, 'active')
+  lists.enter(tag, groups)
+  lists.count(tag, groups, 0, 'active')
+end
+
+-- Forgets final tokens, and gives how many there were.
+local function purge(tag, ids)
+  local groups, records = final(ids)
+  if #records == 0 then return 0 end
+  lists.leave(tag, groups)
+  lists.count(tag, groups, -1)
+  redis.call('DEL', unpack(records))
+  return #records
+end
+
+return { shown = shown, read = read, begin = begin, finish = finish, write = write, relist = relist, purge = purge }

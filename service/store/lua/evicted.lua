@@ -7,10 +7,11 @@
 
 local found, number = redis.call('ZSCAN', KEYS[1], ARGV[3], 'COUNT', ARGV[4]), 0
 for i = 1, #found[2], 2 do
-  local id, score = found[2][i], tonumber(found[2][i + 1])
+  local rest, score = found[2][i], tonumber(found[2][i + 1])
+  local id = id_of(KEYS[1], rest)
   if score > now and not remaining(id) then
     local record = redis.call('GET', key('t', id))
-    if record and byte(record) == A then number = number + redis.call('ZADD', KEYS[1], 'CH', whole(now), id) end
+    if record and byte(record) == A then number = number + redis.call('ZADD', KEYS[1], 'CH', whole(now), rest) end
   end
 end
 return { found[1], number }

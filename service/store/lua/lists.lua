@@ -8,7 +8,10 @@ local LAST = 2 ^ 53 -- no sequence number is above; all have sixteen digits
 local function place(owner, sequence) return owner .. '\n' .. sequence end
 
 -- The id of a sequence number in a tenant's list, or nil: a store that evicts or was damaged may have lost it.
-local function id_at(list, sequence) return redis.call('ZRANGEBYSCORE', list, sequence, sequence)[1] end
+local function id_at(list, sequence)
+  local rest = redis.call('ZRANGEBYSCORE', list, sequence, sequence)[1]
+  return rest and id_of(list, rest)
+end
 
 -- From where to where those of an owner stand that have these sequence numbers, both included.
 local function places(owner, first, last)
@@ -21,37 +24,60 @@ local function group_of(groups, state, kind)
   local kinds = groups[state] or {}
   groups[state] = kinds
   local group = kinds[kind]
-    or { state = state, kind = kind, number = 0, ids = {}, places = {}, scored = {}, unscored = {}, told = {}, lates = {} }
+    or { state = state, kind = kind, number = 0, ids = {}, rests = {}, places = {}, scored = {}, unscored = {}, told = {},
+      lates = {} }
   kinds[kind] = group
   return group
 end
 
+-- Without a place it is only counted, and another call takes it from one list to the other.
 local function add(group, id, sequence, place)
   local n = group.number + 1
-  group.number, group.ids[n], group.places[n] = n, id, place
-  group.scored[2 * n - 1], group.scored[2 * n] = sequence, id
+  group.number, group.ids[n] = n, id
+  if not place then return end
+  local rest = rest_of(id)
+  group.rests[n], group.places[n] = rest, place
+  group.scored[2 * n - 1], group.scored[2 * n] = sequence, rest
   group.unscored[2 * n - 1], group.unscored[2 * n] = '0', place
 end
 
--- Puts groups into the lists of a state (without one, of their own) and counts them there (by 1), or takes them out (-1).
-local function relist(tag, groups, by, state)
+-- Calls `change` for each group and the keys of a state, or without one of its own: the counts of the tenant and the
+-- field there, the tenant's list, the list by owner; and with the state.
+local function each(tag, groups, state, change)
   for _, kinds in pairs(groups) do
     for _, group in pairs(kinds) do
       local tenant, type = string.match(group.kind, '(%S+) (%S+)')
-      local of, change = state or group.state, by * group.number
-      local tenants, field = tag .. 'n:' .. tenant, type .. ':' .. of
-      local all, by_owner = tag .. 'i:' .. tenant .. ':' .. field, tag .. 'o:' .. tenant .. ':' .. field
-      if by > 0 then
-        redis.call('ZADD', all, unpack(group.scored))
-        redis.call('ZADD', by_owner, unpack(group.unscored))
-      else
-        redis.call('ZREM', all, unpack(group.ids))
-        redis.call('ZREM', by_owner, unpack(group.places))
-      end
-      redis.call('HINCRBY', tag .. 'n', of, change)
-      if redis.call('HINCRBY', tenants, field, change) == 0 then redis.call('HDEL', tenants, field) end
+      local of = state or group.state
+      local field = type .. ':' .. of
+      local rest = tenant .. ':' .. field
+      change(group, tag .. 'n:' .. tenant, field, tag .. 'i:' .. rest, tag .. 'o:' .. rest, of)
     end
   end
 end
 
-return { LAST = LAST, place = place, places = places, id_at = id_at, group_of = group_of, add = add, relist = relist }
+-- Counts groups in a state (1) or no longer (-1).  The field stays as long as its list, for pages find lists by fields;
+-- a list that is left later than it is counted (0) takes it along.
+local function count(tag, groups, by, state)
+  each(tag, groups, state, function(group, counts, field, all, _, of)
+    redis.call('HINCRBY', tag .. 'n', of, by * group.number)
+    local left = redis.call('HINCRBY', counts, field, by * group.number)
+    if left == 0 and redis.call('EXISTS', all) == 0 then redis.call('HDEL', counts, field) end
+  end)
+end
+
+local function enter(tag, groups, state)
+  each(tag, groups, state, function(group, _, _, all, by_owner)
+    redis.call('ZADD', all, unpack(group.scored))
+    redis.call('ZADD', by_owner, unpack(group.unscored))
+  end)
+end
+
+local function leave(tag, groups, state)
+  each(tag, groups, state, function(group, _, _, all, by_owner)
+    redis.call('ZREM', all, unpack(group.rests))
+    redis.call('ZREM', by_owner, unpack(group.places))
+  end)
+end
+
+return { LAST = LAST, place = place, places = places, id_at = id_at, group_of = group_of, add = add, count = count,
+  enter = enter, leave = leave }

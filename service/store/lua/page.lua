@@ -13,7 +13,7 @@ local first, last, limit, descending = ARGV[8], ARGV[9], tonumber(ARGV[10]), ARG
 local found = {} -- rows: sequence number and id; of an owner's, the list that has the id
 
 -- Stands for an id that was lost: a token that nobody knows.  Its row counts, so that a page goes on behind it.
-local NOBODY = sub(tag, 5, 6) .. string.rep('0', ID - 2)
+local NOBODY = id_of(tag, string.rep('0', ID - 2))
 
 local function of_all(list)
   local rows
@@ -22,7 +22,7 @@ local function of_all(list)
   else
     rows = redis.call('ZRANGEBYSCORE', list, first, last, 'WITHSCORES', 'LIMIT', 0, limit)
   end
-  for i = 1, #rows, 2 do found[#found + 1] = { tonumber(rows[i + 1]), rows[i] } end
+  for i = 1, #rows, 2 do found[#found + 1] = { tonumber(rows[i + 1]), id_of(tag, rows[i]) } end
 end
 
 local function of_one(list, all)

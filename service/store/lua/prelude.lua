@@ -40,6 +40,13 @@ local function tag_of(id) return 'tl:{' .. string.sub(id, 1, 2) .. '}:' end
 
 local function key(kind, id) return 'tl:{' .. string.sub(id, 1, 2) .. '}:' .. kind .. ':' .. id end
 
+-- Within a partition an id is not told from its first two digits, which all have: a place in a sorted set does without
+-- them, and so takes 16 bytes less.
+local function rest_of(id) return sub(id, 3) end
+
+-- near: a key of its partition.
+local function id_of(near, rest) return sub(near, 5, 6) .. rest end
+
 local function state_of(record) return STATES[sub(record, 1, 1)] end
 
 -- The deadline that a full life gives now; 0 is never.

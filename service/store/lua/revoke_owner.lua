@@ -29,28 +29,32 @@ local function finish_one(id, record)
   if left then ends.finish(id, record, 'revoked', whole(now), reason) else ends.finish(id, record) end
 end
 
--- A store that evicts or was damaged has places that no active token stands for.  They are taken out, as the next call
--- would read the same ones again.  lost: groups of those that the tenant's list and the counts still have; stray: places
--- without an id there, or with that of a token that is not of this place.
-local function tidy(by_owner, lost, stray)
+-- Takes out the places that no active token stands for, as the next call would read the same ones again.  final: ids of
+-- those that wait for being relisted.  And in a store that evicts or was damaged, lost: groups of those that the tenant's
+-- list and the counts still have; stray: places without an id there, or with that of a token that is not of this place.
+local function tidy(by_owner, final, lost, stray)
   if dry then return end
-  lists.relist(tag, lost, -1)
+  if #final > 0 then ends.relist(tag, final) end
+  lists.leave(tag, lost)
+  lists.count(tag, lost, -1)
   if #stray > 0 then redis.call('ZREM', by_owner, unpack(stray)) end
 end
 
 local function end_all(kind)
   local rest = tenant .. ':' .. kind .. ':active'
-  local ids, standing, lost, stray = {}, {}, {}, {}
+  local ids, standing, final, lost, stray = {}, {}, {}, {}, {}
   for _, place in ipairs(places_in(tag .. 'o:' .. rest)) do
     local id = lists.id_at(tag .. 'i:' .. rest, sub(place, -16))
     if id then ids[#ids + 1], standing[#ids + 1] = id, place else stray[#stray + 1] = place end
   end
   for i, record in ipairs(ends.read(ids)) do
     local id, place = ids[i], standing[i]
-    if not record or byte(record) ~= A then
+    if not record then
       lists.add(lists.group_of(lost, 'active', tenant .. ' ' .. kind), id, sub(place, -16), place)
     elseif not find(record, '\n' .. place .. '\n', POLICY, true) then
       stray[#stray + 1] = place
+    elseif byte(record) ~= A then
+      final[#final + 1] = id
     elseif not kept[id] then
       if revoked == limit then
         more = 1
@@ -59,7 +63,7 @@ local function end_all(kind)
       finish_one(id, record)
     end
   end
-  tidy(tag .. 'o:' .. rest, lost, stray)
+  tidy(tag .. 'o:' .. rest, final, lost, stray)
   ends.write()
 end
 

@@ -31,7 +31,7 @@ if over_at <= now then
 else
   tokens.set_deadline(old, over_at)
   redis.call('SET', key('t', old.id), tokens.render(old))
-  redis.call('ZADD', tag_of(old.id) .. 'due', whole(over_at), old.id)
+  redis.call('ZADD', tag_of(old.id) .. 'due', whole(over_at), rest_of(old.id))
   event('rotated', old.id, old.record)
 end
 return { 'ok', new.remaining, new.record, new.id, ARGV[8] }

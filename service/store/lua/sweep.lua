@@ -1,14 +1,16 @@
--- sweep: one bounded pass over what is due: marks the expired, re-scores the renewed; and forgets final tokens whose
--- retention is over.  Any number of sweepers may run: each looks again at the life before it marks.
+-- sweep: one bounded pass over what is due: marks the expired, re-scores the renewed; when nothing is due any more, takes
+-- the marked from the lists of active tokens to those of their states, and forgets final tokens whose retention is over.
+-- Any number of sweepers may run: each looks again at the life before it marks.
 --
 -- KEYS  the due of each partition to look at
 -- ARGV  .. .. limit (1000 at most)
--- gives marked, rescored, purged, evicted, ms until there is something to do (-1: there is nothing), then lags in ms, and
---       behind each how many were marked so late
+-- gives marked, rescored, relisted, purged, evicted, ms until there is something to do (-1: there is nothing), then lags in
+--       ms, and behind each how many were marked so late
 
-local lists, ends -- made for what is due or to be forgotten: most passes find nothing
+local ends -- made for what is due or to be forgotten: most passes find nothing
 local room = tonumber(ARGV[3])
-local marked, rescored, purged, evicted, wait = 0, 0, 0, 0, -1
+local SPREAD = 100 -- tokens that a pass moves from list to list beside as many as it marked
+local marked, rescored, relisted, purged, evicted, wait = 0, 0, 0, 0, 0, -1
 local lags = {}
 
 -- When the life may end of one that is alive.  The record says it exactly; only a TTL that somebody else made longer
@@ -32,7 +34,9 @@ local function first(due) return tonumber(redis.call('ZRANGE', due, 0, 0, 'WITHS
 local function visit(due)
   local ids = redis.call('ZRANGEBYSCORE', due, '-inf', whole(now), 'LIMIT', 0, room)
   if #ids == 0 then return end -- below, from the first to the one before it would be all
+  for i, rest in ipairs(ids) do ids[i] = id_of(due, rest) end
   ends = ends or load_ends()
+  ends.begin('later')
   local records, living = ends.read(ids)
   local again = {}
   for i, id in ipairs(ids) do
@@ -43,31 +47,35 @@ local function visit(due)
         mark(id, record)
       else
         rescored = rescored + 1
-        if left ~= -1 then again[#again + 1], again[#again + 2] = due_at(record, left), id end
+        if left ~= -1 then again[#again + 1], again[#again + 2] = due_at(record, left), rest_of(id) end
       end
     end
   end
   -- Taken out first, which a full store allows; by rank, which looks for none of them.
   redis.call('ZREMRANGEBYRANK', due, 0, #ids - 1)
-  ends.write('out')
+  ends.write()
   if #again > 0 then redis.call('ZADD', due, unpack(again)) end
   room = room - #ids
 end
 
-local function purge(tag, ids)
-  lists, ends = lists or load_lists(), ends or load_ends()
-  local groups, keys = {}, {}
-  for i, record in ipairs(ends.read(ids)) do
-    if record and byte(record) ~= A then
-      local shape, sequence, place = ends.shown(record)
-      lists.add(lists.group_of(groups, state_of(record), shape.kind), ids[i], sequence, place)
-      keys[#keys + 1] = tag .. 't:' .. ids[i]
-    end
+local function ids_in(text, from)
+  local ids = {}
+  for place = from, #text, ID do ids[#ids + 1] = sub(text, place, place + ID - 1) end
+  return ids
+end
+
+-- To move a marked token from two lists to two others takes as long as all the rest of its end.  So what ends in a burst
+-- is marked first, and moved by the passes after it, some at a time.  Gives whether the lists are as they should be.
+local function relist(tag)
+  while relisted < marked + SPREAD do
+    local chunk = redis.call('LPOP', tag .. 'relist')
+    if not chunk then return true end
+    ends = ends or load_ends()
+    local ids = ids_in(chunk, 1)
+    ends.relist(tag, ids)
+    relisted = relisted + #ids
   end
-  if #keys == 0 then return end
-  lists.relist(tag, groups, -1)
-  redis.call('DEL', unpack(keys))
-  purged = purged + #keys
+  return redis.call('EXISTS', tag .. 'relist') == 0
 end
 
 -- Those that ended together are forgotten together; gives when the next are to be, or nil.  Some may have ended by a
@@ -84,9 +92,9 @@ local function forget(tag)
       redis.call('RPUSH', gone, whole(now) .. sub(ended, DIGITS + 1))
       room = room - 1
     else
-      local ids = {}
-      for place = DIGITS + 1, #ended, ID do ids[#ids + 1] = sub(ended, place, place + ID - 1) end
-      purge(tag, ids)
+      local ids = ids_in(ended, DIGITS + 1)
+      ends = ends or load_ends()
+      purged = purged + ends.purge(tag, ids)
       room = room - #ids
     end
   end
@@ -97,20 +105,25 @@ local function until_then(at)
   if ms and (wait == -1 or ms < wait) then wait = ms end
 end
 
+-- What is due in one partition goes before what is to be moved or forgotten in another.
 for _, due in ipairs(KEYS) do
-  if room <= 0 then -- the next pass begins with another
-    wait = 0
-    break
-  end
+  if room <= 0 then break end
   local next_at = first(due)
   if next_at and next_at <= now then
     visit(due)
     next_at = first(due)
   end
   until_then(next_at)
-  until_then(forget(sub(due, 1, -4))) -- its tag
+end
+for _, due in ipairs(KEYS) do
+  if room <= 0 then -- the next pass begins with another
+    wait = 0
+    break
+  end
+  local tag = sub(due, 1, -4)
+  if relist(tag) then until_then(forget(tag)) else wait = 0 end
 end
 
-local answer = { marked, rescored, purged, evicted, wait }
+local answer = { marked, rescored, relisted, purged, evicted, wait }
 for lag, number in pairs(lags) do answer[#answer + 1], answer[#answer + 2] = lag, number end
 return answer

@@ -60,14 +60,15 @@ local function create(token)
     redis.call('SET', key('l', token.id), '1')
   else
     redis.call('SET', key('l', token.id), '1', 'PXAT', whole(token.deadline))
-    redis.call('ZADD', tag .. 'due', whole(token.deadline), token.id)
+    redis.call('ZADD', tag .. 'due', whole(token.deadline), rest_of(token.id))
   end
   token.remaining = token.deadline == 0 and -1 or token.deadline - now
   redis.call('SET', key('t', token.id), render(token))
   local groups = {}
   local group = lists.group_of(groups, 'active', token.tenant .. ' ' .. token.type)
   lists.add(group, token.id, token.sequence, lists.place(token.owner, token.sequence))
-  lists.relist(tag, groups, 1)
+  lists.count(tag, groups, 1)
+  lists.enter(tag, groups)
   event('issued', token.id, token.record)
 end
 

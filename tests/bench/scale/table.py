@@ -24,14 +24,16 @@ def text(found: Scale) -> str:
     return "\n\n".join("\n".join(lines) for lines in parts)
 
 
-_BURST = ["due at one moment", "live beside", "in flight", "all marked, s", "lag p99, ms", "use/s calm", "kept",
-          "p99 ms calm", "p99 ms while"]  # fmt: skip
+_BURST = ["due at one moment", "live beside", "in flight", "marked, s", "relisted, s", "use/s calm", "kept, marking",
+          "relisting", "p99 ms calm", "p99 ms, marking"]  # fmt: skip
 _LAG = ["expiries a second", "live beside", "for s", "lag p50, ms", "p99", "most"]
 
 
 def _burst(one: Burst) -> list[str]:
-    rates = [f"{one.calm:,.0f}", f"{one.kept:.0%}", f"{one.p99_calm_ms:.1f}", f"{one.p99_ms:.1f}"]
-    return [f"{one.due:,}", f"{one.live:,}", f"{one.lanes}", f"{one.marked_s:.2f}", f"{one.lag_p99_ms:,.0f}", *rates]
+    kept = [f"{one.kept:.0%}", f"{one.kept_relisting:.0%}"]
+    took = [f"{one.marked_s:.2f}", f"{one.relisted_s:.1f}"]
+    latencies = [f"{one.p99_calm_ms:.1f}", f"{one.p99_ms:.1f}"]
+    return [f"{one.due:,}", f"{one.live:,}", f"{one.lanes}", *took, f"{one.calm:,.0f}", *kept, *latencies]
 
 
 def _lag(one: Lag) -> list[str]:
