@@ -70,7 +70,7 @@ async def test_one_that_has_ended_does_not_end_again(world: World) -> None:
     for one in ended:
         await world.tokens.revoke(one.text)
         sequence = one.token.sequence
-        await world.redis.zadd(f"{tag}i:default:session:active", {keys.short(one.token.id): sequence})
+        await world.redis.zadd(f"{tag}i:default:session:active", {keys.short(one.token.id)[2:]: sequence})
         await misplace(world, "ann", sequence)
         await world.redis.hincrby(f"{tag}n", "active", 1)
         await world.redis.hincrby(f"{tag}n:default", "session:active", 1)

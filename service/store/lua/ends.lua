@@ -11,7 +11,7 @@ local shape = { policy = '\n' }
 local function shape_of(record)
   local policy = sub(record, POLICY, find(record, '\n', POLICY, true))
   local flags, kind = string.match(policy, '^%S+ %S+ %S+ (%S+) (%S+ %S+)')
-  return { policy = policy, lapsed = lapsed(flags), kind = kind }
+  return { policy = policy, lapsed = lapsed(flags), kind = kind, over = {} }
 end
 
 -- Of a record: its shape, and where its owner begins.
@@ -34,60 +34,64 @@ end
 local function read(ids)
   if #ids == 0 then return {}, false end
   local tag, records, lives = tag_of(ids[1]), {}, {}
-  for i = 1, #ids do records[i], lives[i] = tag .. 't:' .. ids[i], tag .. 'l:' .. ids[i] end
+  local t, l = tag .. 't:', tag .. 'l:'
+  for i = 1, #ids do records[i], lives[i] = t .. ids[i], l .. ids[i] end
   return redis.call('MGET', unpack(records)), redis.call('EXISTS', unpack(lives)) > 0
-end
-
--- How long ago (ms) a deadline was that is given in digits, and this in digits; less than 0 in the future and of none.
--- What is over at once had few deadlines: each is computed once.
-local ago = {}
-
-local function lateness(digits)
-  local late = ago[digits]
-  if not late then
-    local ms = tonumber(digits) == 0 and -1 or now - digits
-    late = { ms = ms, digits = whole(math.max(0, ms)) }
-    if ms >= 0 then ago[digits] = late end -- the clock may go on
-  end
-  return late
-end
-
--- What one whose life is gone ends as, when and by what (none: at its deadline), and how late that is found.
--- Before its deadline, it was evicted.
-local function lapse(record, shape)
-  local at = sub(record, IN_PLACE + 1, IN_PLACE + DIGITS)
-  local late = lateness(at)
-  if shape.lapsed == 'revoked' then return 'revoked', at, 'rotated', late end
-  if late.ms < 0 then return 'expired', whole(now), 'evicted', late end
-  return 'expired', nil, nil, late
 end
 
 -- What ends and is not written yet: active tokens of one partition, each once.
 local ending
 
 -- later: they are out of what is due, and their places in the lists are for `relist` to move
-local function begin(later) ending = { lives = {}, groups = {}, later = later } end
+local function begin(later)
+  ending = { lives = {}, groups = {}, later = later }
+  shape = { policy = '\n' }
+end
 
 begin()
 
--- Lets an active token end, once `write` has followed: as what, when (in digits) and by what; without these, its
--- life is gone, and it gives how late (ms) that is found, less than 0 of an evicted one.
-local function finish(id, record, state, at, by)
-  local shape, owner = shown(record)
-  local late
-  ending.tag = ending.tag or tag_of(id)
-  if state then
-    ending.lives[#ending.lives + 1] = key('l', id)
-  else
-    state, at, by, late = lapse(record, shape)
+-- How those of a shape end whose lives are gone and whose deadline was this: in which group, with which last line (none:
+-- at the deadline), and how late (ms) that is found, less than 0 of those that were evicted before.
+local function verdict_of(shape, deadline)
+  local late = tonumber(deadline) == 0 and -1 or now - deadline
+  local state, line, digits = 'expired', nil, whole(math.max(0, late))
+  if shape.lapsed == 'revoked' then
+    state, line, digits = 'revoked', '\n= ' .. deadline .. ' rotated', nil
+  elseif late < 0 then
+    line = '\n= ' .. whole(now) .. ' evicted'
   end
-  local group = group_of(ending.groups, state, shape.kind)
+  local verdict = { group = group_of(ending.groups, state, shape.kind), line = line, late = late, digits = digits }
+  if late >= 0 then shape.over[deadline] = verdict end -- else the clock may go on
+  return verdict
+end
+
+-- Puts one down to end, with the record that it will have; owner: where that begins in it.
+local function put(group, id, record, owner)
+  ending.tag = ending.tag or tag_of(id)
   if ending.later then add(group, id) else add(group, id, standing(record, owner)) end
   local n = group.number
-  if state == 'expired' then group.lates[n] = late.digits end
-  if at then record = sub(state, 1, 1) .. sub(record, 2) .. '\n= ' .. at .. ' ' .. by end
   group.told[2 * n - 1], group.told[2 * n] = id, record
-  return late and late.ms
+  return n
+end
+
+-- Lets an active token end whose life is gone, once `write` has followed.  Gives how late (ms) that is found, less than
+-- 0 of an evicted one.
+local function lapse(id, record)
+  local shape, owner = shown(record)
+  local deadline = sub(record, IN_PLACE + 1, IN_PLACE + DIGITS)
+  local verdict = shape.over[deadline] or verdict_of(shape, deadline)
+  local group = verdict.group
+  if verdict.line then record = sub(group.state, 1, 1) .. sub(record, 2) .. verdict.line end
+  group.lates[put(group, id, record, owner)] = verdict.digits
+  return verdict.late
+end
+
+-- The same for one that has a life still: as what, when (in digits) and by what.
+local function finish(id, record, state, at, by)
+  local shape, owner = shown(record)
+  ending.lives[#ending.lives + 1] = key('l', id)
+  record = sub(state, 1, 1) .. sub(record, 2) .. '\n= ' .. at .. ' ' .. by
+  put(group_of(ending.groups, state, shape.kind), id, record, owner)
 end
 
 -- The records of a group, what is to be forgotten, and the events.  The event of one that expired at its deadline has
@@ -162,4 +166,5 @@ local function purge(tag, ids)
   return #records
 end
 
-return { shown = shown, read = read, begin = begin, finish = finish, write = write, relist = relist, purge = purge }
+return { shown = shown, read = read, begin = begin, lapse = lapse, finish = finish, write = write, relist = relist,
+  purge = purge }

@@ -17,7 +17,7 @@ for i = 5, #ARGV do
     answer('unknown', '')
   else
     if byte(record) == A then
-      if remaining(id) then ends.finish(id, record, 'revoked', whole(now), reason) else ends.finish(id, record) end
+      if remaining(id) then ends.finish(id, record, 'revoked', whole(now), reason) else ends.lapse(id, record) end
       ends.write()
       record = redis.call('GET', key('t', id))
     end

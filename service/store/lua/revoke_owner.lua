@@ -26,7 +26,7 @@ local function finish_one(id, record)
   local left = remaining(id)
   if left then revoked = revoked + 1 end
   if dry then return end
-  if left then ends.finish(id, record, 'revoked', whole(now), reason) else ends.finish(id, record) end
+  if left then ends.finish(id, record, 'revoked', whole(now), reason) else ends.lapse(id, record) end
 end
 
 -- Takes out the places that no active token stands for, as the next call would read the same ones again.  final: ids of
@@ -40,6 +40,16 @@ local function tidy(by_owner, final, lost, stray)
   if #stray > 0 then redis.call('ZREM', by_owner, unpack(stray)) end
 end
 
+local function lose(lost, kind, id, place)
+  lists.add(lists.group_of(lost, 'active', tenant .. ' ' .. kind), id, sub(place, -16), place)
+end
+
+-- Whether a final one is still to be relisted; else a damaged store has it twice, and counts it twice.
+local function waits(kind, id, record)
+  local list = tag .. 'i:' .. tenant .. ':' .. kind .. ':' .. state_of(record)
+  return not redis.call('ZSCORE', list, rest_of(id))
+end
+
 local function end_all(kind)
   local rest = tenant .. ':' .. kind .. ':active'
   local ids, standing, final, lost, stray = {}, {}, {}, {}, {}
@@ -50,11 +60,11 @@ local function end_all(kind)
   for i, record in ipairs(ends.read(ids)) do
     local id, place = ids[i], standing[i]
     if not record then
-      lists.add(lists.group_of(lost, 'active', tenant .. ' ' .. kind), id, sub(place, -16), place)
+      lose(lost, kind, id, place)
     elseif not find(record, '\n' .. place .. '\n', POLICY, true) then
       stray[#stray + 1] = place
     elseif byte(record) ~= A then
-      final[#final + 1] = id
+      if waits(kind, id, record) then final[#final + 1] = id else lose(lost, kind, id, place) end
     elseif not kept[id] then
       if revoked == limit then
         more = 1

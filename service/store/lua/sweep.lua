@@ -21,7 +21,7 @@ local function due_at(record, left)
 end
 
 local function mark(id, record)
-  local late = ends.finish(id, record)
+  local late = ends.lapse(id, record)
   if late < 0 then evicted = evicted + 1 end
   marked = marked + 1
   local lag = math.max(0, late)
@@ -34,7 +34,8 @@ local function first(due) return tonumber(redis.call('ZRANGE', due, 0, 0, 'WITHS
 local function visit(due)
   local ids = redis.call('ZRANGEBYSCORE', due, '-inf', whole(now), 'LIMIT', 0, room)
   if #ids == 0 then return end -- below, from the first to the one before it would be all
-  for i, rest in ipairs(ids) do ids[i] = id_of(due, rest) end
+  local two = sub(due, 5, 6)
+  for i = 1, #ids do ids[i] = two .. ids[i] end
   ends = ends or load_ends()
   ends.begin('later')
   local records, living = ends.read(ids)
