@@ -4,6 +4,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
+import uvloop
+from msgspec.structs import replace
 
 from service.core.token import Draft
 from service.store import keys
@@ -13,7 +15,8 @@ from tests.bench.scale import asked
 from tests.bench.servers import Store, service
 
 TRIAL = 2_000  # tokens issued to see how long the others will take
-BEFORE_S, AFTER_S = 4.0, 20.0  # of load before the moment, and after it; marking and relisting take two thirds of that
+BEFORE_S, AFTER_S = 4.0, 28.0  # of load before the moment, and after it; marking and relisting take two thirds of that
+ROUNDS = 3
 CHOICE = 2_000  # tokens that the load chooses from
 DAY_MS = 86_400_000
 RAMP_MS = 500.0  # at the beginning of the load, and around the marking, which count for nothing
@@ -31,9 +34,20 @@ class Burst(msgspec.Struct):
     kept_relisting: float  # and while they were relisted
     p99_calm_ms: float
     p99_ms: float  # while they were
+    rounds: list[float] = []  # what was kept in each
 
 
-def measure(store: Store, live: int, due: int, lanes: int) -> Burst:
+def measure(store: Store, live: int, due: int, lanes: int, rounds: int = ROUNDS) -> Burst:
+    """What was kept, and the calm beside it, are of the middle one of the rounds; all else is of the worst."""
+    found = sorted((_once(store, live, due, lanes) for _ in range(rounds)), key=lambda one: one.kept)
+    worst = {
+        name: max(getattr(one, name) for one in found) for name in ("marked_s", "relisted_s", "lag_p99_ms", "p99_ms")
+    }
+    return replace(found[rounds // 2], **worst, rounds=[one.kept for one in found])
+
+
+def _once(store: Store, live: int, due: int, lanes: int) -> Burst:
+    _purge(store)
     with service(store) as server:
         uses = calls.posts("/v1/tokens/use", calls.caller(server.port), calls.sessions(server.port, CHOICE))
         moment = _moment(store, due)
@@ -48,6 +62,11 @@ def measure(store: Store, live: int, due: int, lanes: int) -> Burst:
     if len(lags) != due:
         raise SystemExit(f"bench: {len(lags):,} events of {due:,} tokens")
     return _judged(live, lanes, moment, lags, relisted.result(), outcome)
+
+
+def _purge(store: Store) -> None:
+    """What ended before this is no part of what is live."""
+    uvloop.run(bulk.tokens_of(store, retention_ms=1).sweep())
 
 
 def _moment(store: Store, due: int) -> int:

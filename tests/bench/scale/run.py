@@ -46,11 +46,11 @@ class Scale(msgspec.Struct):
 def measured(live: int, due: int, *, quick: bool) -> Scale:
     here = machine()
     binary = list(binaries().values())[-1]  # what is on PATH comes first
-    seconds = 2.0 if quick else LAG_S
+    seconds, rounds = (2.0, 1) if quick else (LAG_S, burst.ROUNDS)
     with Store(binary) as store:
         say("few tokens: start, burst, lag")
         starts = {0: start.seconds(store, STARTS)}
-        bursts = [burst.measure(store, FEW, due, lanes) for lanes in (LANES, MANY)]
+        bursts = [burst.measure(store, FEW, due, lanes, rounds) for lanes in (LANES, MANY)]
         lags = [lag.measure(store, FEW, A_SECOND, seconds)]
     with Store(binary) as store:
         levels, issued, weight = _levels(store, binary, live)
@@ -61,7 +61,7 @@ def measured(live: int, due: int, *, quick: bool) -> Scale:
         starts[live] = start.seconds(store, STARTS)
         resting = idle.measure(store, 5.0 if quick else IDLE_S)
         swept = sweeping.measure(store, SWEPT)
-        bursts += [burst.measure(store, live, due, lanes) for lanes in (LANES, MANY)]
+        bursts += [burst.measure(store, live, due, lanes, rounds) for lanes in (LANES, MANY)]
         lags.append(lag.measure(store, live, A_SECOND, seconds))
         name = store.name
     found = Scale(here, name, live, issued, weight, starts, bursts, lags, levels, by_owner, resting, swept)

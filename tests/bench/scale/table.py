@@ -30,7 +30,7 @@ _LAG = ["expiries a second", "live beside", "for s", "lag p50, ms", "p99", "most
 
 
 def _burst(one: Burst) -> list[str]:
-    kept = [f"{one.kept:.0%}", f"{one.kept_relisting:.0%}"]
+    kept = [f"{one.kept:.0%} ({min(one.rounds):.0%}..{max(one.rounds):.0%})", f"{one.kept_relisting:.0%}"]
     took = [f"{one.marked_s:.2f}", f"{one.relisted_s:.1f}"]
     latencies = [f"{one.p99_calm_ms:.1f}", f"{one.p99_ms:.1f}"]
     return [f"{one.due:,}", f"{one.live:,}", f"{one.lanes}", *took, f"{one.calm:,.0f}", *kept, *latencies]
