@@ -21,7 +21,7 @@ from service.store.questions import answers_of, outcome, question, refusal, toke
 from service.store.sweeps import Sweeps
 
 PART = 128  # tokens of one call: their answers, 30 kB, are written in one piece
-STRIDE = 32  # tokens looked at together at least, so that passing over what a sweep has not marked yet is cheap
+STRIDE, LONGEST = 32, 1_000  # tokens that a page looks at together at least, and once it has passed over many
 
 
 class RedisStore:
@@ -129,9 +129,10 @@ class RedisStore:
         return None if word == b"changed" else token_of(seen.id, word, remaining, found)
 
     async def page(self, which: Filter, after: int, before: int, limit: int, *, descending: bool) -> list[Token]:
-        page: list[Token] = []
+        page, stride = list[Token](), STRIDE
         while len(page) < limit:
-            wanted = max(limit - len(page), STRIDE)
+            wanted = max(limit - len(page), stride)
+            stride = min(2 * stride, LONGEST)  # a whole burst may stand here that a sweep has not marked or relisted
             rows = await self._rows(which, after, before, wanted, descending=descending)
             found = await self.present_many(Ask("look", None), [dashed(id_) for _, id_ in rows]) if rows else []
             # One may have been purged since its list was read; one may have expired before a sweep marked it; and a
