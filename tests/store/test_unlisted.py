@@ -133,9 +133,16 @@ async def test_to_revoke_one_that_is_not_relisted_answers_that_it_expired(world:
 @pytest.mark.parametrize("backend", backends.REAL, indirect=True)
 @pytest.mark.parametrize(("owner", "calls"), [("ann", 40), (None, 180)], ids=["owner", "tenant"])
 async def test_a_page_of_active_ones_passes_over_thousands_in_few_calls(
-    world: World, owner: str | None, calls: int
+    world: World, owner: str | None, calls: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each round looks at twice as many as the one before: eight of them, each with a call to each partition."""
+    rows, looked_at = world.store._rows, list[int]()
+
+    async def noted(which: Filter, after: int, before: int, limit: int, **way: bool) -> list[tuple[int, str]]:
+        looked_at.append(limit)
+        return await rows(which, after, before, limit, **way)
+
+    monkeypatch.setattr(world.store, "_rows", noted)
     for _ in range(3):
         await unlisted(world, 1_000)
     alive = await issued_in(world, 3)
@@ -146,3 +153,4 @@ async def test_a_page_of_active_ones_passes_over_thousands_in_few_calls(
 
     assert [token.id for token in page.items] == ids(*alive)
     assert world.commands()["evalsha"] - before <= calls
+    assert max(looked_at) == 1_000
