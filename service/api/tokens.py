@@ -150,7 +150,7 @@ def by_handle(tokens: Tokens, listing: Lists) -> list[Route]:
         Route(method="GET", path="/v1/tokens", handler=page, asks=views.ListQuery, gives=views.PageView,
               grant=callers.READ, summary="List tokens in the order of issue."),
         Route(method="GET", path="/v1/tokens/count", handler=count, asks=views.CountQuery, gives=views.CountView,
-              grant=callers.READ, summary="How many tokens there are, from kept counts; an owner's follow a burst."),
+              grant=callers.READ, summary="How many tokens there are, from kept counts; an owner's lag a burst."),
         Route(method="GET", path=one, handler=look, gives=View, grant=callers.READ, refusals=(404,),
               summary="A token by its handle, final ones too; not a use."),
         Route(method="PATCH", path=one, handler=amend, takes=views.Patch, gives=View, grant=callers.ISSUE,
