@@ -1,8 +1,8 @@
 """Every key the service writes.  No other Python file spells a key; `lua/prelude.lua` spells the same ones.
 
 `{07}` is the partition in two hexadecimal digits and the cluster's hash tag.  An `<id>` is the handle without its
-dashes; its first two digits are the partition, so an id alone says where its keys are, and
-in a sorted set of the partition its rest stands for it: the thirty digits behind them.
+dashes; its first two digits are the partition, so an id alone says where its keys are, and in a sorted set of the
+partition its rest stands for it: the thirty digits behind them.
 
 tl:{07}:l:<id>                       string  THE LIFE: exists = active, its TTL is the remaining life
 tl:{07}:t:<id>                       string  the record (`record.py`); outlives the life by the retention

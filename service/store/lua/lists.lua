@@ -41,8 +41,8 @@ local function add(group, id, sequence, place)
   group.unscored[2 * n - 1], group.unscored[2 * n] = '0', place
 end
 
--- Calls `change` for each group and the keys of a state, or without one of its own: the counts of the tenant and the
--- field there, the tenant's list, the list by owner; and with the state.
+-- Calls `change` for each group and what a state, or without one its own, has: the tenant's list, the list by owner, the
+-- tenant's counts and the field there.
 local function each(tag, groups, state, change)
   for _, kinds in pairs(groups) do
     for _, group in pairs(kinds) do
@@ -50,7 +50,9 @@ local function each(tag, groups, state, change)
       local of = state or group.state
       local field = type .. ':' .. of
       local rest = tenant .. ':' .. field
-      change(group, tag .. 'n:' .. tenant, field, tag .. 'i:' .. rest, tag .. 'o:' .. rest, of)
+      local where = { state = of, all = tag .. 'i:' .. rest, by_owner = tag .. 'o:' .. rest, counts = tag .. 'n:' .. tenant,
+        field = field }
+      change(group, where)
     end
   end
 end
@@ -58,24 +60,24 @@ end
 -- Counts groups in a state (1) or no longer (-1).  The field stays as long as its list, for pages find lists by fields;
 -- a list that is left later than it is counted (0) takes it along.
 local function count(tag, groups, by, state)
-  each(tag, groups, state, function(group, counts, field, all, _, of)
-    redis.call('HINCRBY', tag .. 'n', of, by * group.number)
-    local left = redis.call('HINCRBY', counts, field, by * group.number)
-    if left == 0 and redis.call('EXISTS', all) == 0 then redis.call('HDEL', counts, field) end
+  each(tag, groups, state, function(group, where)
+    redis.call('HINCRBY', tag .. 'n', where.state, by * group.number)
+    local left = redis.call('HINCRBY', where.counts, where.field, by * group.number)
+    if left == 0 and redis.call('EXISTS', where.all) == 0 then redis.call('HDEL', where.counts, where.field) end
   end)
 end
 
 local function enter(tag, groups, state)
-  each(tag, groups, state, function(group, _, _, all, by_owner)
-    redis.call('ZADD', all, unpack(group.scored))
-    redis.call('ZADD', by_owner, unpack(group.unscored))
+  each(tag, groups, state, function(group, where)
+    redis.call('ZADD', where.all, unpack(group.scored))
+    redis.call('ZADD', where.by_owner, unpack(group.unscored))
   end)
 end
 
 local function leave(tag, groups, state)
-  each(tag, groups, state, function(group, _, _, all, by_owner)
-    redis.call('ZREM', all, unpack(group.rests))
-    redis.call('ZREM', by_owner, unpack(group.places))
+  each(tag, groups, state, function(group, where)
+    redis.call('ZREM', where.all, unpack(group.rests))
+    redis.call('ZREM', where.by_owner, unpack(group.places))
   end)
 end
 
