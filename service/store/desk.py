@@ -4,6 +4,8 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
+from itertools import chain
+from typing import TypeVar
 
 from msgspec.structs import replace
 
@@ -11,15 +13,29 @@ from service.core.callers import ADMIN
 from service.core.store import ANY_TENANT, Ask, Asking
 from service.store import keys, record
 from service.store.batch import Answer, Batch, Question, Told, shares
+from service.store.lane import GivenUp, never
 from service.store.link import Link
 from service.store.questions import group, groups, head_of, question
+from service.store.turns import Errand, Turns
 
-Send = Callable[[int, Iterable[str]], Awaitable[list[Answer]]]  # groups of questions to where a partition lives
+T = TypeVar("T")
+Send = Callable[
+    [int, Iterable[str], GivenUp], Awaitable[list[Answer]]
+]  # groups of questions to where a partition lives
+Read = Callable[[Sequence[str], list[Answer]], Sequence[T]]
+
+PART = 128  # tokens of one call: their answers, 30 kB, are written in one piece
+# Parts under way.  A use waits for all that were sent before it: of 8 requests for 1,000 tokens each that would be 64,
+# 50 ms of the store's time, and after each 64 kB of answers the store turns to others, so that it and the service take
+# turns in waiting.  8 connections with such batches, tokens/s: all at once 104 k, 3 parts 113 k, 5 121 k, 8 123 k,
+# 12 119 k; p99 108 ms -> 80 ms.
+PARTS = 6
 
 
 class Desk:
     def __init__(self, link: Link, partitions: int, send: Send) -> None:
-        self._send, self._many = send, link.nodes.many
+        self._send, self._many, self._timeout_s = send, link.nodes.many, link.timeout_s
+        self._turns = Turns(PARTS)
         self._told: set[asyncio.Future[Answer]] = set()  # whom nobody else holds
         places = range(partitions if self._many else 1)
         self._batches = [Batch(partial(self._put_all, place), link.timeout_s, link.watch.batch) for place in places]
@@ -41,21 +57,32 @@ class Desk:
             self._told.add(answer)
             answer.add_done_callback(partial(self._tell, told))
 
-    async def ask_all(self, ask: Ask, subjects: Sequence[str]) -> list[Answer]:
-        """The same of each of these: in one call of their own, on a cluster with all others."""
-        if self._many:
-            return list(await asyncio.gather(*[self.ask(replace(ask, subject=one)) for one in subjects]))
-        ids = list(map(keys.short, subjects))
-        counts = Counter(ids)
-        answers = await self._send(0, group(head_of(ask), counts, counts.values()))
-        if len(counts) == len(ids):
-            return answers
-        dealt = {id_: iter(shares(answer, counts[id_])) for id_, answer in zip(counts, answers, strict=True)}
-        return [next(dealt[id_]) for id_ in ids]
+    async def ask_all(self, ask: Ask, subjects: Sequence[str], read: Read[T]) -> list[T]:
+        """The same of each of these, in parts: the answers of one are read while the store works on the next."""
+        errand, starts = Errand(self._timeout_s), range(0, len(subjects), PART)
+        parts = [self._ask_part(errand, ask, subjects[at : at + PART], read) for at in starts]
+        return list(chain(*await errand.all(parts)))
 
     async def drain(self) -> None:
         for batch in self._batches:
             await batch.drain()
+        await self._turns.drain()
+
+    async def _ask_part(self, errand: Errand, ask: Ask, subjects: Sequence[str], read: Read[T]) -> Sequence[T]:
+        return read(subjects, await self._answers(errand, ask, subjects))
+
+    async def _answers(self, errand: Errand, ask: Ask, subjects: Sequence[str]) -> list[Answer]:
+        """In one call of their own, on a cluster with all others."""
+        if self._many:
+            return list(await asyncio.gather(*[self.ask(replace(ask, subject=one)) for one in subjects]))
+        ids = list(map(keys.short, subjects))
+        counts = Counter(ids)
+        words = group(head_of(ask), counts, counts.values())
+        answers = await self._turns.take(errand, partial(self._send, 0, words))
+        if len(counts) == len(ids):
+            return answers
+        dealt = {id_: iter(shares(answer, counts[id_])) for id_, answer in zip(counts, answers, strict=True)}
+        return [next(dealt[id_]) for id_ in ids]
 
     async def _ask_apart(self, caller: int, subject: int, ask: Ask) -> Answer:
         """No script reaches two partitions of a cluster: first the caller is used in its own, then the subject in the
@@ -77,7 +104,7 @@ class Desk:
             told.set_exception(error)
 
     def _put_all(self, place: int, questions: list[tuple[Question, int]]) -> Awaitable[list[Answer]]:
-        return self._send(place, groups(questions))
+        return self._send(place, groups(questions), never)
 
     def _put(self, place: int | None, ask: Ask) -> Awaitable[Answer]:
         return self._batches[place or 0].ask(question(ask))

@@ -8,6 +8,7 @@ The pool, its timeouts and redis-py's retries around each call cost a third of w
 import asyncio
 import contextvars
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 import hiredis
@@ -15,6 +16,12 @@ from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ConnectionError as Lost
 from redis.exceptions import ResponseError
+
+GivenUp = Callable[[], bool]
+
+
+def never() -> bool:
+    return False
 
 
 class Lane:
@@ -25,14 +32,15 @@ class Lane:
         self._opening = asyncio.Lock()
         self._line: Line | None = None
 
-    def call(self, *words: Any) -> "asyncio.Future[Any]":
+    def call(self, *words: Any, given_up: GivenUp = never) -> "asyncio.Future[Any]":
         """What the server answers to this command, which is written at once, before anything else runs.
 
+        given_up: whether nobody waits for it any more; where it has to connect first, it is not written then.
         Its errors are redis-py's, `TimeoutError` and `OSError`.
         """
         line = self._line
-        if line is None or line.broken:
-            return asyncio.ensure_future(self._call_anew(words))
+        if line is None or line.broken or given_up():
+            return asyncio.ensure_future(self._call_anew(words, given_up))
         return line.call(words, self._timeout_s)
 
     def drop(self) -> None:
@@ -45,11 +53,13 @@ class Lane:
         if self._line is not None:
             await asyncio.wait({self._line.ended})
 
-    async def _call_anew(self, words: tuple[Any, ...]) -> Any:
+    async def _call_anew(self, words: tuple[Any, ...], given_up: GivenUp) -> Any:
         # One deadline for all of it: of many who wait here for a store that is frozen, the last would else be told of
         # it only when each of those before it has tried in vain.
         async with asyncio.timeout(self._timeout_s):
             line = await self._open()
+            if given_up():
+                raise TimeoutError
             return await line.call(words, self._timeout_s)
 
     async def _open(self) -> "Line":

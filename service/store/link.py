@@ -24,6 +24,7 @@ from service.core.errors import Unavailable
 from service.core.text import dashed
 from service.core.watch import SILENT, Watch, failed
 from service.store import keys, tls
+from service.store.lane import GivenUp, never
 from service.store.nodes import Node, Nodes, alone
 from service.store.scripts import Scripts, told
 
@@ -80,11 +81,12 @@ class Link:
             raise _noted(Unavailable("replicas", TOO_FEW))
         return answer
 
-    def run_shared(self, verb: str, key: str | list[str], *args: Any) -> Awaitable[Any]:
+    def run_shared(self, verb: str, key: str | list[str], *args: Any, given_up: GivenUp = never) -> Awaitable[Any]:
         """The same on a connection of its own, for what is asked all the time: the pool would cost more than the call.
-        It is written before this returns.  Who waits for it has a deadline of his own, or trusts the lane's."""
+        It is written before this returns, or when there is a connection, if nobody has given up until then.
+        Who waits for it has a deadline of his own, or trusts the lane's."""
         first = key if isinstance(key, str) else key[0]
-        call = self._at(first, lambda node: self.scripts.in_lane(node.lane, verb, key, *args))
+        call = self._at(first, lambda node: self.scripts.in_lane(node.lane, verb, key, *args, given_up=given_up))
         return self._shared(verb, time.perf_counter(), call)
 
     async def _shared(self, verb: str, started: float, call: Awaitable[Any]) -> Any:

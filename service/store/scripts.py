@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from redis.exceptions import NoScriptError, OutOfMemoryError, ReadOnlyError
 
 from service.core.errors import Unavailable
-from service.store.lane import Lane
+from service.store.lane import GivenUp, Lane, never
 
 VERBS = (
     "issue", "present", "renew", "revoke", "revoke_owner", "rotate", "amend", "sweep", "page", "count", "stats",
@@ -117,18 +117,20 @@ class Scripts:
                 raise one
         return answer, have
 
-    def in_lane(self, lane: Lane, verb: str, key: str | list[str], *args: Any) -> "Awaitable[Any]":
+    def in_lane(
+        self, lane: Lane, verb: str, key: str | list[str], *args: Any, given_up: GivenUp = never
+    ) -> "Awaitable[Any]":
         """The same on a connection of its own, written before anything else runs."""
         keys = [key] if isinstance(key, str) else key
         script, digest = self._script(verb)
         words = (len(keys), *keys, *self._common, *args)
-        first = lane.call("EVALSHA", digest, *words)
+        first = lane.call("EVALSHA", digest, *words, given_up=given_up)
 
         async def answer() -> Any:
             try:
                 return await first
             except NoScriptError:
-                return await lane.call("EVAL", script, *words)
+                return await lane.call("EVAL", script, *words, given_up=given_up)
 
         return answer()
 

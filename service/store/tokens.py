@@ -1,6 +1,5 @@
 """The store of tokens: one script a verb, one shared round trip for all that use and peek."""
 
-import asyncio
 from collections.abc import Awaitable, Iterable, Sequence
 from functools import partial
 from itertools import chain
@@ -16,11 +15,11 @@ from service.store import keys, record
 from service.store.batch import Answer, Question, Told
 from service.store.desk import Desk
 from service.store.forms import written
+from service.store.lane import GivenUp
 from service.store.link import Link
 from service.store.questions import answers_of, outcome, question, refusal, token_of, triples
 from service.store.sweeps import Sweeps
 
-PART = 128  # tokens of one call: their answers, 30 kB, are written in one piece
 STRIDE, LONGEST = 32, 1_000  # tokens that a page looks at together at least, and once it has passed over many
 
 
@@ -60,16 +59,7 @@ class RedisStore:
         self._desk.add(asking, Told(partial(_tell, ask, tell)))
 
     async def present_many(self, ask: Ask, subjects: Sequence[str], form: Form | None = None) -> Found:
-        # In parts, all on their way at once: the answers of one are read while the store works on the next.  After the
-        # first 64 kB of those of 1,000 the store would turn to other calls, and their rest would wait for these: +40 %.
-        parts = [subjects[at : at + PART] for at in range(0, len(subjects), PART)]
-        return list(chain(*await asyncio.gather(*[self._present_part(ask, part, form) for part in parts])))
-
-    async def _present_part(self, ask: Ask, subjects: Sequence[str], form: Form | None) -> Found:
-        answers = zip(subjects, await self._desk.ask_all(ask, subjects), strict=True)
-        if form is None:
-            return [outcome(ask, subject, answer) for subject, answer in answers]
-        return [written(form, subject, answer) or outcome(ask, subject, answer) for subject, answer in answers]
+        return await self._desk.ask_all(ask, subjects, partial(_read, ask, form))
 
     async def issue(self, id_: str, draft: Draft, words: Words) -> Token:
         word, remaining, found = await self._run_for(
@@ -230,9 +220,9 @@ class RedisStore:
             return [self.partition(which.tenant, which.owner)]
         return range(self._partitions)
 
-    def _send(self, place: int, groups: Iterable[str]) -> Awaitable[list[Answer]]:
+    def _send(self, place: int, groups: Iterable[str], given_up: GivenUp) -> Awaitable[list[Answer]]:
         """One call for all.  The key only says where on a cluster; on one server the ids may be of any partition."""
-        return answers_of(self._link.run_shared("present", keys.due(place), self._used, *groups))
+        return answers_of(self._link.run_shared("present", keys.due(place), self._used, *groups, given_up=given_up))
 
 
 def _sequences(after: int, before: int, partition: int) -> tuple[int, int]:
@@ -244,6 +234,13 @@ def _likely(limit: int, partitions: int) -> int:
     """How many of so many rows one partition has at most, nearly always: of few owners it has twice its share."""
     share = limit / partitions
     return ceil(2 * share + 4 * sqrt(share))
+
+
+def _read(ask: Ask, form: Form | None, subjects: Sequence[str], answers: list[Answer]) -> Found:
+    pairs = zip(subjects, answers, strict=True)
+    if form is None:
+        return [outcome(ask, subject, answer) for subject, answer in pairs]
+    return [written(form, subject, answer) or outcome(ask, subject, answer) for subject, answer in pairs]
 
 
 def _tell(ask: Ask, tell: Tell, answer: Answer | Exception) -> None:
