@@ -9,6 +9,7 @@ import pytest
 
 from service.core.errors import Unavailable
 from service.core.token import Issued
+from service.core.watch import NOTE, Note
 from service.store import desk, keys
 from service.store.desk import PARTS
 from tests import backends
@@ -32,27 +33,34 @@ class Door:
 
     def __init__(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
         self.calls: list[str] = []  # the tokens of each, their short handles
+        self.notes: list[Note | None] = []  # what is known of the request of each
         self.under_way = self.most = 0
-        self.errors: list[Exception] = []
+        self.error: Exception | None = None  # what the first has instead of an answer
+        self.short = 0  # so many words are missing in the answer of the first, which is not kept
         self._through, self._free = world.link.run_shared, asyncio.Event()
         monkeypatch.setattr(world.link, "run_shared", self.call)
+        world.on_close(self.let_go)
 
     def call(self, verb: str, key: str, *args: Any, **how: Any) -> Awaitable[Any]:
+        call = self._through(verb, key, *args, **how)
         self.calls.append(args[2])
+        self.notes.append(NOTE.get())
         self.under_way += 1
         self.most = max(self.most, self.under_way)
-        return self._kept(self._through(verb, key, *args, **how))
+        return self._kept(call)
 
     async def _kept(self, call: Awaitable[Any]) -> Any:
         answer = await call
-        if self.errors:
-            self.under_way -= 1
-            raise self.errors.pop()
-        await self._free.wait()
+        error, self.error = self.error, None
+        short, self.short = self.short, 0
+        if not error and not short:
+            await self._free.wait()
         self.under_way -= 1
-        return answer
+        if error:
+            raise error
+        return answer[: len(answer) - short]
 
-    def let_go(self) -> None:
+    async def let_go(self) -> None:
         self._free.set()
 
 
@@ -87,7 +95,7 @@ async def test_never_more_parts_are_under_way_than_may_stand_before_a_use(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop, door = await shop_of(world), Door(world, monkeypatch)
-    door.let_go()
+    await door.let_go()
 
     answers = await asyncio.gather(*[shop.use() for _ in range(8)])
 
@@ -104,10 +112,27 @@ async def test_parts_are_sent_in_the_order_in_which_their_requests_came(
 
     requests = [shop.use(shop.issued[at : at + third]) for at in (0, third, 2 * third)]
     await wait_until(lambda: door.under_way == PARTS)
-    door.let_go()
+    await door.let_go()
     await asyncio.gather(*requests)
 
     assert door.calls == parts(shop.issued)
+
+
+async def test_a_part_is_of_its_own_request_whoever_made_room_for_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a call says of itself stands in that request's line."""
+    shop, door = await shop_of(world), Door(world, monkeypatch)
+    await door.let_go()
+    notes, requests = [Note("first"), Note("second")], []
+
+    for note in notes:
+        token = NOTE.set(note)
+        requests.append(shop.use())
+        NOTE.reset(token)
+    await asyncio.gather(*requests)
+
+    assert door.notes == [notes[0]] * NUMBER + [notes[1]] * NUMBER
 
 
 async def test_a_use_waits_for_no_more_than_the_parts_under_way(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,7 +145,7 @@ async def test_a_use_waits_for_no_more_than_the_parts_under_way(world: World, mo
     await wait_until(lambda: keys.short(other.token.id) in door.calls)
 
     assert door.calls.index(keys.short(other.token.id)) == PARTS
-    door.let_go()
+    await door.let_go()
     assert (await use).id == other.token.id
     assert len(await asyncio.gather(*requests)) == 8
 
@@ -129,13 +154,13 @@ async def test_a_part_that_fails_stops_those_of_its_request_that_were_not_sent(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop, door = await shop_of(world), Door(world, monkeypatch)
-    door.errors = [Unavailable("ConnectionError")]
+    door.error = Unavailable("ConnectionError")
 
     with pytest.raises(Unavailable):
         await shop.use()
     sent = list(door.calls)
     next_one = shop.use()
-    door.let_go()
+    await door.let_go()
     await next_one
 
     assert sent == parts(shop.issued)[:PARTS]
@@ -154,7 +179,7 @@ async def test_callers_that_give_up_leave_room_once_what_they_sent_is_over(
         one.cancel()
     ends = await asyncio.gather(*gone, return_exceptions=True)
     patient = shop.use()
-    door.let_go()
+    await door.let_go()
     await patient
 
     assert [type(end) for end in ends] == [asyncio.CancelledError] * 3
@@ -162,18 +187,50 @@ async def test_callers_that_give_up_leave_room_once_what_they_sent_is_over(
     assert door.most == PARTS
 
 
-async def test_requests_that_come_before_the_store_is_ready_leave_room(world: World) -> None:
-    """Their calls fail before anything is sent."""
-    shop = await shop_of(world)
+async def test_answers_that_cannot_be_read_stop_those_that_were_not_sent(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One part has gone out when the answers of another made room for it, before they were read."""
+    shop, door = await shop_of(world), Door(world, monkeypatch)
+    door.short = 3
+
+    with pytest.raises(ValueError, match="shorter"):
+        await shop.use()
+    await door.let_go()
+    await world.store.close()
+
+    assert door.calls == parts(shop.issued)[: PARTS + 1]
+
+
+async def test_a_store_that_closes_waits_for_the_parts_under_way(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop, door = await shop_of(world), Door(world, monkeypatch)
+    request = shop.use()
+    await wait_until(lambda: door.under_way == PARTS)
+    request.cancel()
+
+    closing = asyncio.ensure_future(world.store.close())
+    early, _ = await asyncio.wait({closing}, timeout=0.05)
+    await door.let_go()
+    await closing
+
+    assert (early, door.under_way) == (set(), 0)
+
+
+async def test_parts_that_cannot_even_be_sent_leave_room(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some at once, and those whose turn comes when others are over."""
+    shop, door = await shop_of(world), Door(world, monkeypatch)
     scripts, ready = world.link.scripts, world.link.scripts._scripts
+    turning = shop.use()
+    await wait_until(lambda: door.under_way == PARTS)
 
     scripts._scripts = {}
-    ends = await asyncio.gather(*[shop.use() for _ in range(2)], return_exceptions=True)
+    await door.let_go()
+    ends = await asyncio.gather(turning, *[shop.use() for _ in range(2)], return_exceptions=True)
     scripts._scripts = ready
     await shop.use()
 
-    assert [type(end) for end in ends] == [Unavailable] * 2
-    assert await shop.uses() == [1] * len(shop.issued)
+    assert [getattr(end, "reason", end) for end in ends] == ["starting"] * 3
+    assert door.calls == [*parts(shop.issued)[:PARTS], *parts(shop.issued)]
 
 
 async def test_when_the_connection_is_lost_the_next_request_finds_room_and_nothing_else_is_sent(world: World) -> None:
@@ -181,8 +238,8 @@ async def test_when_the_connection_is_lost_the_next_request_finds_room_and_nothi
     await world.tokens.peek(shop.issued[0].text)
 
     lost, lane = shop.use(), lane_of(world)
-    while lane._line is None or len(lane._line._asked) < PARTS:
-        await asyncio.sleep(0)  # to rest would be too long: they are answered at once
+    while lane._line is None or len(lane._line._asked) < PARTS:  # noqa: ASYNC110 - there is no event
+        await asyncio.sleep(0)  # they are answered at once: any rest would be too long
     lane.drop()
 
     with pytest.raises(Unavailable):
