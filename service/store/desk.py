@@ -27,7 +27,7 @@ PART = 128  # tokens of one call: their answers, 30 kB, are written in one piece
 # Parts under way.  A use waits for all that were sent before it: of 8 requests for 1,000 tokens each that would be 64,
 # 50 ms of the store's time, and after each 64 kB of answers the store turns to others, so that it and the service take
 # turns in waiting.  8 connections with such requests, tokens/s: all at once 104 k, 3 parts 107-119 k, 5 121 k,
-# 8 123 k, 12 119 k; p99 106-111 ms -> 76-82 ms.  The fewest that cost nothing, with one to spare.
+# 8 123 k, 12 119 k; p99 106-111 ms -> 76-82 ms.  6 lies between the best two: fewer stand before a use.
 PARTS = 6
 
 
