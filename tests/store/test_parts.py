@@ -50,12 +50,14 @@ class Door:
         return self._kept(call)
 
     async def _kept(self, call: Awaitable[Any]) -> Any:
-        answer = await call
-        error, self.error = self.error, None
-        short, self.short = self.short, 0
-        if not error and not short:
-            await self._free.wait()
-        self.under_way -= 1
+        try:
+            answer = await call  # of a caller that has given up nothing is repeated that the store did not know
+            error, self.error = self.error, None
+            short, self.short = self.short, 0
+            if not error and not short:
+                await self._free.wait()
+        finally:
+            self.under_way -= 1
         if error:
             raise error
         return answer[: len(answer) - short]
