@@ -62,6 +62,9 @@ class Scan:
         self.due = {name[:8] + id_: score for name in self._of("due") for id_, score in self.scores(name)}
         self.gone = Counter(name[:8] + id_ for name in self._of("gone") for id_ in self._ended(name, MOMENT))
         self.late = {name[:8] + id_ for name in self._of("relist") for id_ in self._ended(name, 0)}
+        for place in self.late & self.records.keys():  # that it expired is written down when it is relisted
+            if self.records[place].state == "active":
+                self.records[place] = self.records[place]._replace(state="expired", ended_by="life")
 
     @staticmethod
     def place(name: str) -> str:

@@ -14,7 +14,6 @@ from redis.asyncio import Redis
 
 from service.core.errors import Gone, Unavailable
 from service.core.events import FRESH, START, UNREADABLE, Event, Places, Position, Wanted
-from service.core.text import dashed
 from service.store import keys, record
 from service.store.link import FAILURES, Link
 from service.store.news import CHUNK, Ear, Ears, Heard, Ring
@@ -178,7 +177,7 @@ class _Told(NamedTuple):
     position: Position
     partition: int
     kind: bytes
-    id: bytes
+    rest: bytes
     record: bytes
 
 
@@ -188,7 +187,7 @@ def _told(partition: int, entry: Entry) -> list[_Told]:
     if word != b"kind" or not 0 < len(told) <= last + 1:  # a hand, or a program of another kind, wrote it
         return [_Told((ms, last), partition, b"", b"", b"")]
     first = last + 1 - len(told)
-    return [_Told((ms, first + n), partition, kind, id_, record) for n, (id_, record) in enumerate(told)]
+    return [_Told((ms, first + n), partition, kind, rest, record) for n, (rest, record) in enumerate(told)]
 
 
 def _events(partition: int, entries: Sequence[Entry]) -> Iterator[Event]:
@@ -199,7 +198,7 @@ def _event(one: _Told) -> Event:
     """One that cannot be read is passed over: else nobody would get past it."""
     try:
         kind = one.kind.decode()
-        token = record.decode_event(kind, dashed(one.id.decode()), one.record, one.position[0])
+        token = record.decode_event(kind, keys.handle(one.partition, one.rest.decode()), one.record, one.position[0])
     except Exception as error:  # whatever was written
         where = {
             "stream": keys.events(one.partition),

@@ -11,7 +11,7 @@ tl:{07}:gone                         list    `<ms><id><id>...`: when these ended
 tl:{07}:relist                       list    `<id><id>...`: these ended, and still stand in the lists of active tokens
 tl:{07}:i:<tenant>:<type>:<state>    zset    rest -> sequence: what a tenant's lists are made from
 tl:{07}:o:<tenant>:<type>:<state>    zset    the same by owner: `<owner>` and sequence on a line each; no scores, no ids
-tl:{07}:ev                           stream  an entry: what happened, then id and record of each token; trimmed
+tl:{07}:ev                           stream  an entry: what happened, then rest and record of each token; trimmed
 tl:{07}:n                            hash    `sequence`, and how many tokens are in each state
 tl:{07}:n:<tenant>                   hash    `<type>:<state>` -> how many
 tl:{07}:a:<tenant>:<username>        string  the argon2 hash of an account's password
@@ -22,6 +22,8 @@ tl:leases                            hash    partition -> the instance that swee
 """
 
 from functools import cache, lru_cache
+
+from service.core.text import dashed
 
 PARTITIONS = "tl:partitions"
 LEASES = "tl:leases"
@@ -66,6 +68,14 @@ def pace(partition: int, digest: str) -> str:
 def short(handle: str) -> str:
     """A handle as the store spells it: without its dashes."""
     return handle.replace("-", "")
+
+
+def rest(handle: str) -> str:
+    return short(handle)[2:]
+
+
+def handle(partition: int, rest: str) -> str:
+    return dashed(f"{partition:02x}{rest}")
 
 
 def partition(handle: str) -> int:

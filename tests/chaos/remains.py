@@ -37,9 +37,9 @@ def _events(scan: leaks.Scan) -> Iterator[Told]:
         if scan.kind(name) == "ev":
             for position, event in scan.store.xrange(name):
                 at_ms, kind = int(position.partition(b"-")[0]), event.pop(b"kind").decode()
-                for id_, record in event.items():
+                for rest, record in event.items():
                     if leaks.row(record).type != STAFF:
-                        yield Told(id=dashed(id_.decode()), kind=kind, at_ms=at_ms)
+                        yield Told(id=dashed(name[4:6] + rest.decode()), kind=kind, at_ms=at_ms)
 
 
 def settle(store: "redis.Redis") -> None:

@@ -96,7 +96,7 @@ async def test_one_that_cannot_be_read_hides_none_of_the_others(world: World) ->
     ids = await revoked_together(world, 4)
     stream = keys.events(keys.partition(ids[0]))
     [(place, entry)] = await world.redis.xrevrange(stream, count=1)
-    entry[keys.short(ids[2]).encode()] = b"r but not as we know it"
+    entry[keys.rest(ids[2]).encode()] = b"r but not as we know it"
     await world.redis.xdel(stream, place)
     ms, _, last = place.decode().partition("-")
     await world.redis.xadd(stream, entry, id=f"{ms}-{int(last) + 3}")

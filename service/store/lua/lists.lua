@@ -24,19 +24,18 @@ local function group_of(groups, state, kind)
   local kinds = groups[state] or {}
   groups[state] = kinds
   local group = kinds[kind]
-    or { state = state, kind = kind, number = 0, ids = {}, rests = {}, places = {}, scored = {}, unscored = {}, told = {},
+    or { state = state, kind = kind, number = 0, rests = {}, places = {}, scored = {}, unscored = {}, told = {},
       lates = {} }
   kinds[kind] = group
   return group
 end
 
 -- Without a place it is only counted, and another call takes it from one list to the other.
-local function add(group, id, sequence, place)
+local function add(group, rest, sequence, place)
   local n = group.number + 1
-  group.number, group.ids[n] = n, id
+  group.number, group.rests[n] = n, rest
   if not place then return end
-  local rest = rest_of(id)
-  group.rests[n], group.places[n] = rest, place
+  group.places[n] = place
   group.scored[2 * n - 1], group.scored[2 * n] = sequence, rest
   group.unscored[2 * n - 1], group.unscored[2 * n] = '0', place
 end

@@ -10,6 +10,8 @@
 -- scopes; the owner; the sequence number; the rest as JSON.  '-' is "none", zeros are "never".  All up to the life has
 -- fixed widths, so that a use writes in place.  Of a rotated one (flag o) a line follows with the successor's id and its
 -- sealed text.  A final one has '=', when and by what it ended on a last line; without it, it expired at its deadline.
+-- Of those that expire so together the state is written when they are relisted, seconds later: nobody takes an active one
+-- without a life for alive, and a sweep has told of it when it has no place in `due` any more.
 --
 -- Keys are computed from ids: each lies in the slot of KEYS[1], which is all that a cluster has to know.
 -- ARGV[1] retention in ms, ARGV[2] events kept per partition; a verb's own arguments begin at ARGV[3].
@@ -83,8 +85,8 @@ local function tell(kind, ids, lates)
   made[last + 1], made[last + 2], made[last + 3] = kind, ids, lates
 end
 
--- Tells the log what happened to tokens; told: id, record, id, record, ...  An entry has a kind, and then of each token
--- the id and the record; its own id is the place of the last of them, the others have the places before.  So the second
+-- Tells the log what happened to tokens; told: rest, record, rest, record, ...  An entry has a kind, and then of each token
+-- the rest of its id and the record; its own id is the place of the last of them, the others have the places before.  So the second
 -- and those behind it share entries, of as many as a node of a stream holds (4 kB): each alone would take a sixth of
 -- the instructions of its end.
 local BUNDLE = 16
@@ -103,5 +105,5 @@ end
 -- Of one that does not end.
 local function event(kind, id, record)
   if kind ~= 'used' then tell(kind, id, '') end
-  append(tag_of(id) .. 'ev', kind, { id, record })
+  append(tag_of(id) .. 'ev', kind, { rest_of(id), record })
 end

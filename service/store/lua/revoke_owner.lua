@@ -29,7 +29,7 @@ local function finish_one(id, record)
   if left then ends.finish(id, record, 'revoked', whole(now), reason) else ends.lapse(id, record) end
 end
 
--- Takes out the places that no active token stands for, as the next call would read the same ones again.  final: ids of
+-- Takes out the places that no active token stands for, as the next call would read the same ones again.  final: places of
 -- those that wait for being relisted.  And in a store that evicts or was damaged, lost: groups of those that the tenant's
 -- list and the counts still have; stray: places without an id there, or with that of a token that is not of this place.
 local function tidy(by_owner, final, lost, stray)
@@ -41,7 +41,7 @@ local function tidy(by_owner, final, lost, stray)
 end
 
 local function lose(lost, kind, id, place)
-  lists.add(lists.group_of(lost, 'active', tenant .. ' ' .. kind), id, sub(place, -16), place)
+  lists.add(lists.group_of(lost, 'active', tenant .. ' ' .. kind), rest_of(id), sub(place, -16), place)
 end
 
 -- Whether a final one is still to be relisted; else a damaged store has it twice, and counts it twice.
@@ -52,19 +52,19 @@ end
 
 local function end_all(kind)
   local rest = tenant .. ':' .. kind .. ':active'
-  local ids, standing, final, lost, stray = {}, {}, {}, {}, {}
+  local rests, standing, final, lost, stray = {}, {}, {}, {}, {}
   for _, place in ipairs(places_in(tag .. 'o:' .. rest)) do
     local id = lists.id_at(tag .. 'i:' .. rest, sub(place, -16))
-    if id then ids[#ids + 1], standing[#ids + 1] = id, place else stray[#stray + 1] = place end
+    if id then rests[#rests + 1], standing[#standing + 1] = rest_of(id), place else stray[#stray + 1] = place end
   end
-  for i, record in ipairs(ends.read(ids)) do
-    local id, place = ids[i], standing[i]
+  for i, record in ipairs((ends.read(tag, rests))) do
+    local id, place = id_of(tag, rests[i]), standing[i]
     if not record then
       lose(lost, kind, id, place)
     elseif not find(record, '\n' .. place .. '\n', POLICY, true) then
       stray[#stray + 1] = place
     elseif byte(record) ~= A then
-      if waits(kind, id, record) then final[#final + 1] = id else lose(lost, kind, id, place) end
+      if waits(kind, id, record) then final[#final + 1] = rests[i] else lose(lost, kind, id, place) end
     elseif not kept[id] then
       if revoked == limit then
         more = 1

@@ -20,49 +20,45 @@ local function due_at(record, left)
   return whole(deadline > now and deadline or now + left)
 end
 
-local function mark(id, record)
-  local late = ends.lapse(id, record)
-  if late < 0 then evicted = evicted + 1 end
-  marked = marked + 1
-  local lag = math.max(0, late)
-  lags[lag] = (lags[lag] or 0) + 1
+-- Takes from these records those of tokens that live; gives when they may be due again, and their places.
+local function renewed(tag, rests, records)
+  local again = {}
+  for i, rest in ipairs(rests) do
+    local record = records[i]
+    local left = record and byte(record) == A and remaining(id_of(tag, rest))
+    if left then
+      records[i], rescored = false, rescored + 1
+      if left ~= -1 then again[#again + 1], again[#again + 2] = due_at(record, left), rest end
+    end
+  end
+  return again
 end
 
 -- When the first is due, or nil.
 local function first(due) return tonumber(redis.call('ZRANGE', due, 0, 0, 'WITHSCORES')[2]) end
 
 local function visit(due)
-  local ids = redis.call('ZRANGEBYSCORE', due, '-inf', whole(now), 'LIMIT', 0, room)
-  if #ids == 0 then return end -- below, from the first to the one before it would be all
-  local two = sub(due, 5, 6)
-  for i = 1, #ids do ids[i] = two .. ids[i] end
+  local rests = redis.call('ZRANGEBYSCORE', due, '-inf', whole(now), 'LIMIT', 0, room)
+  if #rests == 0 then return end -- below, from the first to the one before it would be all
+  local tag = sub(due, 1, -4)
   ends = ends or load_ends()
-  ends.begin('later')
-  local records, living = ends.read(ids)
-  local again = {}
-  for i, id in ipairs(ids) do
-    local record = records[i]
-    if record and byte(record) == A then
-      local left = living and remaining(id)
-      if not left then
-        mark(id, record)
-      else
-        rescored = rescored + 1
-        if left ~= -1 then again[#again + 1], again[#again + 2] = due_at(record, left), rest_of(id) end
-      end
-    end
-  end
+  ends.begin(tag, 'later')
+  local records, living = ends.read(tag, rests)
+  local again = living and renewed(tag, rests, records) or {}
+  local ended, before = ends.lapse_each(rests, records, lags)
+  marked, evicted = marked + ended, evicted + before
   -- Taken out first, which a full store allows; by rank, which looks for none of them.
-  redis.call('ZREMRANGEBYRANK', due, 0, #ids - 1)
+  redis.call('ZREMRANGEBYRANK', due, 0, #rests - 1)
   ends.write()
   if #again > 0 then redis.call('ZADD', due, unpack(again)) end
-  room = room - #ids
+  room = room - #rests
 end
 
-local function ids_in(text, from)
-  local ids = {}
-  for place = from, #text, ID do ids[#ids + 1] = sub(text, place, place + ID - 1) end
-  return ids
+-- The places of the ids that stand in a text from there on.
+local function rests_in(text, from)
+  local rests = {}
+  for place = from, #text, ID do rests[#rests + 1] = rest_of(sub(text, place, place + ID - 1)) end
+  return rests
 end
 
 -- To move a marked token from two lists to two others takes as long as all the rest of its end.  So what ends in a burst
@@ -72,9 +68,9 @@ local function relist(tag)
     local chunk = redis.call('LPOP', tag .. 'relist')
     if not chunk then return true end
     ends = ends or load_ends()
-    local ids = ids_in(chunk, 1)
-    ends.relist(tag, ids)
-    relisted = relisted + #ids
+    local rests = rests_in(chunk, 1)
+    ends.relist(tag, rests)
+    relisted = relisted + #rests
   end
   return redis.call('EXISTS', tag .. 'relist') == 0
 end
@@ -93,10 +89,10 @@ local function forget(tag)
       redis.call('RPUSH', gone, whole(now) .. sub(ended, DIGITS + 1))
       room = room - 1
     else
-      local ids = ids_in(ended, DIGITS + 1)
+      local rests = rests_in(ended, DIGITS + 1)
       ends = ends or load_ends()
-      purged = purged + ends.purge(tag, ids)
-      room = room - #ids
+      purged = purged + ends.purge(tag, rests)
+      room = room - #rests
     end
   end
 end

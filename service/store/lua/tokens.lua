@@ -66,7 +66,7 @@ local function create(token)
   redis.call('SET', key('t', token.id), render(token))
   local groups = {}
   local group = lists.group_of(groups, 'active', token.tenant .. ' ' .. token.type)
-  lists.add(group, token.id, token.sequence, lists.place(token.owner, token.sequence))
+  lists.add(group, rest_of(token.id), token.sequence, lists.place(token.owner, token.sequence))
   lists.count(tag, groups, 1)
   lists.enter(tag, groups)
   event('issued', token.id, token.record)
