@@ -12,7 +12,7 @@ from service.core.store import Pass
 from service.core.watch import SILENT, Watch
 
 # Tokens of a pass: what a backlog is taken off at, PACE a millisecond since the pass before, so that 100,000 are marked
-# in 2.9 s and the store has time for uses besides; each token takes it some 13 us, and a use waits for a pass at most.
+# in 2.9 s and the store has time for uses besides; each token takes it some 8 us, and a use waits for a pass at most.
 PACE, LEAST, MOST = 35, 100, 500
 REST_MS = 10  # between passes without a backlog: at 1,000 expiries a second each then marks ten, not one
 AWAY_S = 0.5  # between tries while the store cannot answer
