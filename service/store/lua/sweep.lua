@@ -61,8 +61,8 @@ local function rests_in(text, from)
   return rests
 end
 
--- To move a marked token from two lists to two others takes as long as all the rest of its end.  So what ends in a burst
--- is marked first, and moved by the passes after it, some at a time.  Gives whether the lists are as they should be.
+-- To write down the state of a marked token, and to move it from two lists to two others, takes longer than all the rest
+-- of its end.  So what ends in a burst is marked first, and moved by the passes after it, some at a time.  Gives whether the lists are as they should be.
 local function relist(tag)
   while relisted < marked + SPREAD do
     local chunk = redis.call('LPOP', tag .. 'relist')
