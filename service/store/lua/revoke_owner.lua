@@ -29,9 +29,10 @@ local function finish_one(id, record)
   if left then ends.finish(id, record, 'revoked', whole(now), reason) else ends.lapse(id, record) end
 end
 
--- Takes out the places that no active token stands for, as the next call would read the same ones again.  final: places of
--- those that wait for being relisted.  And in a store that evicts or was damaged, lost: groups of those that the tenant's
--- list and the counts still have; stray: places without an id there, or with that of a token that is not of this place.
+-- Takes out the places that no active token stands for, as the next call would read the same ones again.  final: those
+-- that wait for being relisted, by the rests of their ids.  And in a store that evicts or was damaged, lost: groups of
+-- those that the tenant's list and the counts still have; stray: places without an id there, or with that of a token
+-- that is not of this place.
 local function tidy(by_owner, final, lost, stray)
   if dry then return end
   if #final > 0 then ends.relist(tag, final) end
@@ -40,31 +41,32 @@ local function tidy(by_owner, final, lost, stray)
   if #stray > 0 then redis.call('ZREM', by_owner, unpack(stray)) end
 end
 
-local function lose(lost, kind, id, place)
-  lists.add(lists.group_of(lost, 'active', tenant .. ' ' .. kind), rest_of(id), sub(place, -16), place)
+local function lose(lost, kind, rest, place)
+  lists.add(lists.group_of(lost, 'active', tenant .. ' ' .. kind), rest, sub(place, -16), place)
 end
 
 -- Whether a final one is still to be relisted; else a damaged store has it twice, and counts it twice.
-local function waits(kind, id, record)
+local function waits(kind, rest, record)
   local list = tag .. 'i:' .. tenant .. ':' .. kind .. ':' .. state_of(record)
-  return not redis.call('ZSCORE', list, rest_of(id))
+  return not redis.call('ZSCORE', list, rest)
 end
 
 local function end_all(kind)
-  local rest = tenant .. ':' .. kind .. ':active'
+  local list = tenant .. ':' .. kind .. ':active'
   local rests, standing, final, lost, stray = {}, {}, {}, {}, {}
-  for _, place in ipairs(places_in(tag .. 'o:' .. rest)) do
-    local id = lists.id_at(tag .. 'i:' .. rest, sub(place, -16))
+  for _, place in ipairs(places_in(tag .. 'o:' .. list)) do
+    local id = lists.id_at(tag .. 'i:' .. list, sub(place, -16))
     if id then rests[#rests + 1], standing[#standing + 1] = rest_of(id), place else stray[#stray + 1] = place end
   end
   for i, record in ipairs((ends.read(tag, rests))) do
-    local id, place = id_of(tag, rests[i]), standing[i]
+    local rest, place = rests[i], standing[i]
+    local id = id_of(tag, rest)
     if not record then
-      lose(lost, kind, id, place)
+      lose(lost, kind, rest, place)
     elseif not find(record, '\n' .. place .. '\n', POLICY, true) then
       stray[#stray + 1] = place
     elseif byte(record) ~= A then
-      if waits(kind, id, record) then final[#final + 1] = rests[i] else lose(lost, kind, id, place) end
+      if waits(kind, rest, record) then final[#final + 1] = rest else lose(lost, kind, rest, place) end
     elseif not kept[id] then
       if revoked == limit then
         more = 1
@@ -73,7 +75,7 @@ local function end_all(kind)
       finish_one(id, record)
     end
   end
-  tidy(tag .. 'o:' .. rest, final, lost, stray)
+  tidy(tag .. 'o:' .. list, final, lost, stray)
   ends.write()
 end
 
