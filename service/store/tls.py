@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from redis.asyncio.connection import AbstractConnection, RedisSSLContext, SSLConnection
-from redis.asyncio.sentinel import SentinelManagedConnection
 
 WORD = "TLS: "  # how the reason of an `Unavailable` begins that is about TLS
 FILES = {"ssl_ca_certs": "ca_certs", "ssl_certfile": "certfile", "ssl_keyfile": "keyfile"}
@@ -40,10 +39,6 @@ class Secure(SSLConnection):
         await super().disconnect(True, *words, **more)
         if writer is not None:
             writer.transport.abort()
-
-
-class LedSecure(SentinelManagedConnection, Secure):
-    """The same to a master that Sentinel names."""
 
 
 _contexts: dict[str, tuple[list[tuple[int, ...]], RedisSSLContext]] = {}

@@ -1,18 +1,21 @@
 """A master is killed under load: service resumes by itself, and what was acknowledged as revoked stays so."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Iterator
 
 import pytest
+from redis.asyncio.sentinel import MasterNotFoundError
 from redis.crc import key_slot
 
 from service.core.errors import Revoked, Unavailable
 from service.store import keys
+from service.store.sentinel import Sentinels
 from tests.backends import Several
-from tests.groups import Cluster, Trio, ask, replication, wait_for
+from tests.groups import MASTER, Cluster, Trio, ask, replication, wait_for
 from tests.scale.load import load
-from tests.servers import wait_until
+from tests.servers import Server, wait_until
 from tests.world import World
 
 MIX = {"issue": 10, "use": 20, "peek": 5, "revoke": 20, "ended": 20}
@@ -109,6 +112,64 @@ async def test_once_another_master_is_known_nobody_asks_the_old_one_on_an_old_co
 
         with pytest.raises(Revoked):
             await idle.tokens.use(issued.text)
+
+
+@pytest.mark.chaos
+async def test_a_connection_that_is_being_made_to_the_old_one_leads_to_the_new_one_when_it_thaws(trio: Trio) -> None:
+    backend, old = Several("trio", trio), trio.master()
+    async with World(backend, store_timeout_ms=20_000) as slow, World(backend, store_timeout_ms=1_000) as busy:
+        issued = await slow.issue()
+        wait_for(lambda: ask(old, "WAIT", 2, 1_000) == 2)
+        [node] = await slow.link.nodes.each()
+        await node.drop()
+        old.pause()
+        use = asyncio.create_task(slow.tokens.use(issued.text))
+        await wait_until(lambda: _asked(busy.tokens.revoke(issued.text)), timeout_s=60)
+        assert await slow.link.answers()
+        assert not use.done()
+        old.resume()
+
+        with pytest.raises(Revoked):
+            await use
+
+
+@pytest.mark.chaos
+async def test_a_master_that_thaws_is_not_named_again_by_the_sentinel_that_still_leads_the_failover() -> None:
+    """It lists the new epoch beside the old address until all replicas follow the new master."""
+    with Trio(replicas=2, patience_ms=3_000) as trio:
+        old, names = trio.master(), list[int]()
+        seats = [("127.0.0.1", one.announced) for one in trio.sentinels]
+        sentinels = Sentinels(seats, timeout_s=1.0)
+
+        async def another() -> bool:
+            with contextlib.suppress(MasterNotFoundError):
+                names[:] = [(await sentinels.discover_master(MASTER))[1]]
+            return names not in ([], [old.announced])
+
+        async def misleading() -> bool:
+            names.append((await sentinels.discover_master(MASTER))[1])
+            return any(_leads(one, old) for one in trio.sentinels)
+
+        old.pause()
+        await wait_until(another, timeout_s=60)
+        [named] = names
+        [other] = [one for one in trio.servers if one.announced not in (old.announced, named)]
+        other.pause()  # so that it leads until this one is down for it
+        old.resume()
+        await wait_until(misleading, timeout_s=60)
+        for _ in range(20):
+            await misleading()
+        other.resume()
+        await sentinels.aclose()
+
+    assert set(names) == {named}
+
+
+def _leads(sentinel: Server, old: Server) -> bool:
+    """A failover, and takes the old master for sound."""
+    with sentinel.plain() as client:
+        state = client.sentinel_masters()[MASTER]
+    return bool(state["port"] == old.announced and state["flags"] == "master,failover_in_progress")
 
 
 async def _asked(call: Awaitable[object]) -> bool:

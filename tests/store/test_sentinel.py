@@ -9,6 +9,7 @@ from service.core.errors import Unavailable
 from service.store.connect import client
 from service.store.link import Link
 from service.store.scripts import Scripts
+from service.store.sentinel import SPREAD_S
 from tests.groups import MASTER, NEVER_MS, ask, wait_for
 from tests.servers import Server, binaries, wait_until
 
@@ -98,6 +99,42 @@ async def test_one_that_was_cut_off_or_has_not_heard_of_it_yet_is_not_believed(
         assert await link.at("name", lambda redis: redis.get("name")) == b"new"
 
 
+async def test_what_one_has_named_holds_while_it_is_silent_and_the_others_lag(
+    masters: tuple[Server, Server], stack: contextlib.ExitStack
+) -> None:
+    old, new = masters
+    ahead, *lagging = started(stack, (new, 2), (old, 1), (old, 1))
+
+    async with linked([ahead, *lagging]) as link:
+        first = await link.at("name", lambda redis: redis.get("name"))
+        ahead.pause()
+        [node] = await link.nodes.each()
+        await node.drop()
+        again = await link.at("name", lambda redis: redis.get("name"))
+        ahead.resume()
+
+    assert (first, again) == (b"new", b"new")
+
+
+async def test_sentinels_that_were_set_up_anew_are_believed_though_they_count_from_0(
+    masters: tuple[Server, Server], stack: contextlib.ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.store.sentinel.SPREAD_S", 0.0)
+    old, new = masters
+    sentinels = started(stack, *[(old, 7)] * 3)
+
+    async with linked(sentinels) as link:
+        await link.at("name", lambda redis: redis.get("name"))
+        for one in sentinels:
+            ask(one, "SENTINEL", "REMOVE", MASTER)
+            ask(one, "SENTINEL", "MONITOR", MASTER, "127.0.0.1", new.port, 3)
+        [node] = await link.nodes.each()
+        await node.drop()
+        name = await link.at("name", lambda redis: redis.get("name"))
+
+    assert name == b"new"
+
+
 async def test_a_master_without_its_replicas_is_left_for_its_successor(
     masters: tuple[Server, Server], stack: contextlib.ExitStack
 ) -> None:
@@ -116,5 +153,5 @@ async def test_a_master_without_its_replicas_is_left_for_its_successor(
                 return bool(await link.at("a", lambda redis: redis.set("a", 1)))
             return False
 
-        await wait_until(taken, timeout_s=5)
+        await wait_until(taken, timeout_s=SPREAD_S + 5)
         assert await link.within((await link.nodes.each())[0].lane.call("GET", "name")) == b"new"
