@@ -6,11 +6,12 @@ costs; an answer that is always a 200 with the same headers needs none of that. 
 
 from aiohttp.helpers import rfc822_formatted_time
 
+ANSWER = (
+    b"HTTP/1.1 200 OK\r\n%bCache-Control: no-store\r\nDate: %b\r\n"
+    b"Content-Length: %d\r\nX-Request-Id: %b\r\nServer: tokenlife\r\n\r\n%b"
+)
 
-def answered(head: str, body: bytes, request_id: str) -> bytes:
+
+def answered(head: bytes, body: bytes, request_id: str) -> bytes:
     """200 with these header lines, each of which ends with CRLF, and this body, on a connection that is kept."""
-    lines = (
-        f"HTTP/1.1 200 OK\r\n{head}Cache-Control: no-store\r\nDate: {rfc822_formatted_time()}\r\n"
-        f"Content-Length: {len(body)}\r\nX-Request-Id: {request_id}\r\nServer: tokenlife\r\n\r\n"
-    )
-    return lines.encode() + body
+    return ANSWER % (head, rfc822_formatted_time().encode(), len(body), request_id.encode(), body)

@@ -51,13 +51,14 @@ class Short(msgspec.Struct, frozen=True):
     """The short way of a route (`express.py`), of which its handler is the usual way.
 
     read: what is asked, from the headers and the body and nothing else.  ask: with that, as often as it is asked, and
-    with whom to tell the outcome: a token or an error.  Both may raise anything as long as nobody was asked.  give: the
-    header lines and the body of the 200 for a token.  render: an error, where the voice would do it in another way.
+    with whom to tell the outcome: a token, in the voice's form or not, or an error.  Both may raise anything as long as
+    nobody was asked.  give: the header lines and the body of the 200 for a token.  render: an error, where the voice
+    would do it in another way.
     """
 
     read: Callable[[Headers, bytes], Any]
     ask: Callable[[Any, Callable[[Any], None]], None]
-    give: Callable[[Any], tuple[str, bytes]]
+    give: Callable[[Any], tuple[bytes, bytes]]
     render: Render | None = None
 
 

@@ -101,6 +101,12 @@ def _identity(token: Token) -> tuple[str, ...]:
     )  # fmt: skip
 
 
+def form(token: Token) -> bytes:
+    """The lines of any active token like this one: see `service.core.store.Form`."""
+    fixed = [word.replace("%", "%%") for word in _identity(token)[1:5]]
+    return (LINES % ("%b", *fixed, "%d", "%b%.0b%.0b")).encode()
+
+
 @lru_cache(16_384)  # 1 of the 2 us of an identity
 def _quoted(owner: str) -> str:
     return quote(owner, safe=BARE)
@@ -133,10 +139,11 @@ def short(tokens: Tokens, verb: str, cookie_name: str) -> Short:
     """The short way of it, for those who may get a 200."""
 
     def read(headers: Headers, _body: bytes) -> Asking:
-        return tokens.asking(verb, presented(headers, cookie_name), scopes=required(headers))
+        return tokens.asking(verb, presented(headers, cookie_name), scopes=required(headers), form=form)
 
-    def give(token: Token) -> tuple[str, bytes]:
-        return LINES % _identity(token), b""
+    def give(told: Token | bytes) -> tuple[bytes, bytes]:
+        lines = told if isinstance(told, bytes) else (LINES % _identity(told)).encode()
+        return lines, b""
 
     def render(error: Exception, request: web.BaseRequest) -> web.Response:
         if isinstance(error, Refusal | Unavailable):

@@ -20,7 +20,7 @@ from service.core.token import Change, Issued, Token, etag
 from service.wire import JSON, Headers, HttpError, Route, Short, answer, bearer, decoded, read_json, read_query
 
 KEY = "Idempotency-Key"
-AS_JSON = f"Content-Type: {JSON}\r\n"
+AS_JSON = f"Content-Type: {JSON}\r\n".encode()
 MANY_BYTES = 131_072  # 1,000 texts of 75 characters are 79 kB of JSON
 
 
@@ -40,9 +40,12 @@ def short(tokens: Tokens, verb: str, takes: type[views.Use] | type[views.Subject
         if headers.get("Content-Type") != JSON:
             raise HttpError(415, "unsupported_media_type", "Perhaps it is JSON by another name.")
         asked = decoded(body, takes)
-        return tokens.asking(verb, asked.token, by=bearer(headers), scopes=getattr(asked, "scopes", ()))
+        return tokens.asking(verb, asked.token, by=bearer(headers), scopes=getattr(asked, "scopes", ()), form=form)
 
-    return Short(read, tokens.present_soon, lambda token: (AS_JSON, msgspec.json.encode(view(token))))
+    def give(told: Token | bytes) -> tuple[bytes, bytes]:
+        return AS_JSON, told if isinstance(told, bytes) else msgspec.json.encode(view(told))
+
+    return Short(read, tokens.present_soon, give)
 
 
 def by_text(tokens: Tokens, replays: Replays) -> list[Route]:
@@ -83,7 +86,7 @@ def by_text(tokens: Tokens, replays: Replays) -> list[Route]:
     async def batch(request: web.Request) -> web.Response:
         asked = await read_json(request, views.Many, max(request.client_max_size, MANY_BYTES))
         found = await tokens.many(asked.verb, asked.tokens, caller_text(request), form)
-        return answer(views.Results([one if isinstance(one, Raw) else said(one) for one in found]))
+        return answer(views.Results([Raw(one) if isinstance(one, bytes) else said(one) for one in found]))
 
     dead = (401, 410)
     return [

@@ -52,12 +52,14 @@ class Tokens:
         """Looks at a token; changes nothing.  Raises a `Refusal`."""
         return await counted(self.watch, "peek", self._present("peek", text, by, callers.USE, scopes))
 
-    def asking(self, verb: str, text: str | None, *, by: By = HOLDER, scopes: tuple[str, ...] = ()) -> Asking:
+    def asking(
+        self, verb: str, text: str | None, *, by: By = HOLDER, scopes: tuple[str, ...] = (), form: Form | None = None
+    ) -> Asking:
         """A use or peek to come, as often as one likes.  Raises `Refusal` and `BadInput`."""
         rules.asked(scopes)
         caller = None if isinstance(by, Holder) else self.texts.open(by)
         ask = Ask(verb, self.texts.open(text), caller, callers.USE if caller else None, scopes)
-        return Asking(ask, self.store.question(ask), self.texts.keyed)
+        return Asking(ask, self.store.question(ask), self.texts.keyed, form)
 
     def present_soon(self, asking: Asking, tell: Tell) -> None:
         """Puts it without a task: `tell` hears of it.  Raises `Malformed` once the keys have changed."""
@@ -146,9 +148,8 @@ class Tokens:
             raise BadInput("except", f"at most {MANY} in one call")
         if not all(rules.HANDLE.fullmatch(id_) for id_ in spared):
             raise BadInput("except", "names something that is not the handle of a token")
-        return await self.store.revoke_owner(
-            caller.acts_for(tenant), owner, type_, "owner", spared, OWNER_CALL, dry=dry
-        )
+        tenant = caller.acts_for(tenant)
+        return await self.store.revoke_owner(tenant, owner, type_, "owner", spared, OWNER_CALL, dry=dry)
 
     async def rotate(self, text: str | None, *, by: By = HOLDER, overlap_ms: int = OVERLAP_MS) -> Issued:
         """A successor; the old text works on for the overlap.  Rotating it again answers the same successor."""

@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
-from msgspec import Raw
 
 from service.core.token import Draft, Token, Words
 
@@ -29,23 +28,25 @@ class Ask(msgspec.Struct, frozen=True, gc=False):
     scopes: tuple[str, ...] = ()
 
 
-Tell = Callable[[Token | Exception], None]
-
 # How a voice says that a token is active: text with places for its handle (%b), what remains of its life (%d), its
-# deadline, its last use and its uses (%b each).  None: a use changes more of what is said of this one.
+# deadline, its last use and its uses (%b each, or %.0b for what it does not say).  None: a use changes more of what is
+# said of this one.
 Form = Callable[[Token], bytes | None]
-Found = Sequence[Token | Raw | Exception]  # of many, each in its place; Raw: in a form
+Found = Sequence[Token | bytes | Exception]  # of many, each in its place; bytes: in a form
+Tell = Callable[[Token | bytes | Exception], None]  # of one
 
 
 class Asking(msgspec.Struct, frozen=True, gc=False):
     """An ask that may be put again and again, with all that is the same each time.
 
     question: as the store has it put.  keyed: with which keys its texts were opened; it holds as long as they do.
+    form: what an active token may be told in.
     """
 
     ask: Ask
     question: Any
     keyed: object
+    form: Form | None = None
 
 
 class Filter(msgspec.Struct, frozen=True, kw_only=True):

@@ -173,6 +173,10 @@ def _asked(item: tuple[Question, object]) -> str:
 
 
 def _deliver(futures: list[Waiter], answer: Answer) -> None:
+    if len(futures) == 1:  # nearly always
+        if not futures[0].done():
+            futures[0].set_result(answer)
+        return
     for future, share in zip(futures, shares(answer, len(futures)), strict=True):
         if not future.done():
             future.set_result(share)

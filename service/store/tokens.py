@@ -14,7 +14,7 @@ from service.core.watch import about, asked_by, failed
 from service.store import keys, record
 from service.store.batch import Answer, Question, Told
 from service.store.desk import Desk
-from service.store.forms import written
+from service.store.forms import in_form
 from service.store.lane import GivenUp
 from service.store.link import Link
 from service.store.questions import answers_of, outcome, question, refusal, token_of, triples
@@ -56,7 +56,7 @@ class RedisStore:
     def present_soon(self, asking: Asking, tell: Tell) -> None:
         ask = asking.ask
         about(ask.verb, ask.subject, ask.caller)
-        self._desk.add(asking, Told(partial(_tell, ask, tell)))
+        self._desk.add(asking, Told(partial(_tell, asking, tell)))
 
     async def present_many(self, ask: Ask, subjects: Sequence[str], form: Form | None = None) -> Found:
         return await self._desk.ask_all(ask, subjects, partial(_read, ask, form))
@@ -237,11 +237,8 @@ def _likely(limit: int, partitions: int) -> int:
 
 
 def _read(ask: Ask, form: Form | None, subjects: Sequence[str], answers: list[Answer]) -> Found:
-    pairs = zip(subjects, answers, strict=True)
-    if form is None:
-        return [outcome(ask, subject, answer) for subject, answer in pairs]
-    return [written(form, subject, answer) or outcome(ask, subject, answer) for subject, answer in pairs]
+    return [in_form(form, ask, subject, answer) for subject, answer in zip(subjects, answers, strict=True)]
 
 
-def _tell(ask: Ask, tell: Tell, answer: Answer | Exception) -> None:
-    tell(answer if isinstance(answer, Exception) else outcome(ask, ask.subject, answer))
+def _tell(asking: Asking, tell: Tell, answer: Answer | Exception) -> None:
+    tell(answer if isinstance(answer, Exception) else in_form(asking.form, asking.ask, asking.ask.subject, answer))

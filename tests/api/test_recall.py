@@ -42,7 +42,7 @@ async def echo() -> AsyncIterator[Echo]:
     async def usual(request: web.Request) -> web.Response:
         return web.Response(body=said((",".join(request.headers.getall("Who")), await request.read())))
 
-    short = Short(reading, ask, lambda asked: ("", said(asked)))
+    short = Short(reading, ask, lambda asked: (b"", said(asked)))
     routes = [Route(method=method, path="/said", handler=usual, short=short) for method in ("GET", "POST")]
     voice = Voice("only", routes, lambda _error, _request: web.Response(status=500), lambda _path: True)
     runner = server.runner([voice], 1000, 5.0, 1.0, Telling(lambda *_: None, None, None))

@@ -134,7 +134,7 @@ def test_an_answer_to_a_client_that_leaves_in_that_moment_ends_its_connection() 
 
 async def left_in_that_moment() -> None:
     asked: list[Callable[[object], None]] = []
-    short = Short(lambda _headers, _body: None, lambda _asked, tell: asked.append(tell), lambda _token: ("", b""))
+    short = Short(lambda _headers, _body: None, lambda _asked, tell: asked.append(tell), lambda _token: (b"", b""))
     route = Route(method="GET", path="/x", handler=never, short=short)
     voice = Voice("only", [route], lambda _error, _request: web.Response(status=500), lambda _path: True)
     runner = server.runner([voice], 1000, 1.0, 1.0, Telling(lambda *_: None, None, None))

@@ -29,6 +29,7 @@ def _preface(report: Report) -> str:
         f"{report.machine}; store: {report.store}, nothing written to disk.\n"
         f"Rivals: {rivals}.\n"
         f"{report.lanes} requests in flight, 10,000 tokens or sessions; each server one process;\n"
+        "the load generator and the store leave the first core to whichever is asked;\n"
         f"medians of {turns} interleaved rounds of {report.seconds:g} s.\n"
         "x: ratio of requests/s, median (least..greatest) of the rounds; us: processor time a request;\n"
         "commands: sent to the store a request, with the service's own sweeping;\n"

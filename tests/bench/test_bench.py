@@ -1,6 +1,7 @@
 """The bench measures what it says: its tokens are the service's own, its rivals are pinned, its sums are right."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from service.core.token import Draft
 from tests.bench import bulk, calls
 from tests.bench.capacity import Costs, Need
 from tests.bench.load import Plan, attempt, quantile
-from tests.bench.measure import Sample, ratio
+from tests.bench.measure import Sample, apart, ratio
 from tests.bench.scale import asked, flat
 from tests.bench.scale.asked import Cost
 from tests.bench.scale.turns import middles
@@ -106,6 +107,19 @@ def test_the_lock_of_the_rivals_names_no_registry() -> None:
 
     assert len(packages) > 100
     assert named == []
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="the system binds no process to cores")
+@pytest.mark.skipif(os.cpu_count() == 1, reason="there is one core")
+def test_the_store_and_the_generators_leave_a_core_to_the_server_as_long_as_it_is_measured() -> None:
+    with Store(binaries()["valkey"]) as store:
+        before = os.sched_getaffinity(0)
+        with apart(store):
+            meanwhile = [os.sched_getaffinity(pid) for pid in (0, store.pid)]
+        after = [os.sched_getaffinity(pid) for pid in (0, store.pid)]
+
+    assert meanwhile == [before - {min(before)}] * 2
+    assert after == [before] * 2
 
 
 def test_a_ratio_is_that_of_the_rounds() -> None:

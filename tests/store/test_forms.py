@@ -1,14 +1,15 @@
 """What is written of a record in a voice's form is what the voice says of its token, byte for byte."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 import pytest
 from msgspec import Raw
 
+from service.api import gateways
 from service.api.views import form, view
-from service.core.store import Ask
+from service.core.store import Ask, Form
 from service.core.token import Issued, Token
 from service.store import keys
 from service.store.batch import Answer
@@ -16,6 +17,8 @@ from service.store.forms import written
 from service.store.questions import outcome
 from tests.store.test_records import OWNERS, dumped, made_up
 from tests.world import World
+
+Said = Callable[[str, Answer], bytes]
 
 ASK = Ask("use", None)
 FULL = 60_000
@@ -29,14 +32,23 @@ async def answers(
     return [(one.token.id, (word, left, await world.redis.get(at))) for one, at in zip(tokens, places, strict=True)]
 
 
-def said(id_: str, answer: Answer) -> bytes:
+def token(id_: str, answer: Answer) -> Token:
     """The way that every other call takes."""
-    token = outcome(ASK, id_, answer)
-    assert isinstance(token, Token)
-    return msgspec.json.encode(view(token))
+    found = outcome(ASK, id_, answer)
+    assert isinstance(found, Token)
+    return found
 
 
-async def test_whatever_a_token_holds(world: World, seed: int) -> None:
+def said(id_: str, answer: Answer) -> bytes:
+    return msgspec.json.encode(view(token(id_, answer)))
+
+
+def said_to_gateways(id_: str, answer: Answer) -> bytes:
+    return "".join(f"{name}: {word}\r\n" for name, word in gateways.identity(token(id_, answer)).items()).encode()
+
+
+@pytest.mark.parametrize(("form", "said"), [(form, said), (gateways.form, said_to_gateways)], ids=["json", "headers"])
+async def test_whatever_a_token_holds(world: World, seed: int, form: Form, said: Said) -> None:
     dice = random.Random(seed)
     tokens = [await world.issue(life_ms=FULL, scopes=("a:b", "%s"), sliding=False, refreshable=True)]
     for owner in OWNERS:
@@ -48,9 +60,20 @@ async def test_whatever_a_token_holds(world: World, seed: int) -> None:
 
     found = [(written(form, *one), said(*one)) for one in await answers(world, tokens)]
 
-    in_form = [(bytes(short), usual) for short, usual in found if short]
+    in_form = [(short, usual) for short, usual in found if short]
     assert [short for short, _ in in_form] == [usual for _, usual in in_form]
     assert len(in_form) >= len(tokens) - 3  # but for owners of 256 characters, which make a record long
+
+
+async def test_a_gateway_hears_of_a_limited_token_in_its_form_too(world: World) -> None:
+    """It is told neither uses nor a ceiling; but one without end has no deadline to tell."""
+    limited = [await world.issue(life_ms=FULL, uses=3), await world.issue(life_ms=FULL, ceiling_ms=FULL)]
+    [one, other, endless] = await answers(world, [*limited, await world.issue(life_ms=None)])
+
+    assert [written(gateways.form, *one), written(gateways.form, *other)] == [
+        said_to_gateways(*each) for each in (one, other)
+    ]
+    assert written(gateways.form, *endless) is None
 
 
 async def test_of_what_no_form_holds_nothing_is_written(world: World) -> None:
@@ -69,7 +92,7 @@ async def test_of_what_no_form_holds_nothing_is_written(world: World) -> None:
 
     assert [written(form, *one) for one in await answers(world, others)] == [None] * 5
     assert written(form, *revoked) is None
-    assert written(form, *before) == Raw(said(*before))
+    assert written(form, *before) == said(*before)
 
 
 @pytest.mark.parametrize(
