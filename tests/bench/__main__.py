@@ -19,7 +19,7 @@ from tests.bench.measure import alone, rounds
 from tests.bench.report import Report
 from tests.bench.scale import run as scale_run
 from tests.bench.scale import table as scale_table
-from tests.bench.servers import Plain, Store, service
+from tests.bench.servers import Store
 from tests.servers import binaries
 
 HERE = Path(__file__).parent
@@ -52,8 +52,8 @@ def arguments() -> argparse.Namespace:
 
 def measured(installed: list[str], count: int, seconds: float, tokens: int) -> Report:
     machine = report.machine()
-    with Store(installed[0]) as store, service(store) as ours, Plain(store) as plain, ExitStack() as stack:
-        lined_up = [*contenders.ours(store, ours, plain), *contenders.theirs(store, stack)]
+    with Store(installed[0]) as store, ExitStack() as stack:
+        lined_up = [*contenders.ours(store, stack), *contenders.theirs(store, stack)]
         say(f"{count} rounds of {len(lined_up)} contenders")
         samples = rounds(lined_up, store, count, seconds)
         [use] = [contender for contender in lined_up if contender.name == contenders.USE]

@@ -38,9 +38,13 @@ Rounds = dict[str, list[Sample]]
 
 
 def turn(contender: Contender, store: Store, seconds: float) -> Sample:
-    before = _meters(contender, store)
-    outcome = send(Plan(contender.server.port, contender.requests, seconds, contender.lanes))
+    before, requests = _meters(contender, store), contender.requests
+    outcome = send(Plan(contender.server.port, requests, seconds, contender.lanes))
     after = _meters(contender, store)
+    at = outcome.answered % len(requests)
+    requests[:] = (
+        requests[at:] + requests[:at]
+    )  # the next turn goes on from there: what none has seen is not sent again
     server, beside, commands = ((now - was) / outcome.answered for now, was in zip(after, before, strict=True))
     return Sample(
         rate=outcome.rate,
