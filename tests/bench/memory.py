@@ -6,6 +6,7 @@ import msgspec
 
 from service.core.token import Draft, Words
 from tests.bench import bulk, servers
+from tests.bench.bulk import NO_WORDS
 from tests.bench.parts import parts
 from tests.bench.rivals.rival import Rival, installed
 
@@ -20,6 +21,7 @@ class Memory(msgspec.Struct):
     tokens: int
     live: float  # bytes a token, without the streams
     parts: dict[str, float]  # of these
+    bare: float  # of one without metadata, which knows its owner and nothing else, as a rival's session its user
     retained: float  # bytes the record of an ended one
     stream_bytes: int  # all event streams; they are trimmed, so this does not grow with the tokens
     rivals: dict[str, float]  # bytes a session
@@ -29,15 +31,22 @@ def measure(binary: str, count: int) -> Memory:
     """Fill a store of its own and compare its `used_memory` before and after."""
     with servers.Store(binary) as store:
         bulk.say(f"memory on {store.name}")
-        bulk.revoke(store, bulk.issue(store, _drafts(_FIRST), _WORDS))
-        before = _without_streams(store)
-        handles = bulk.issue(store, _drafts(count), _WORDS)
-        live = (_without_streams(store) - before) / count
+        handles, live, before = _filled(store, count, _WORDS)
         pieces = parts(store, handles, live)
         bulk.revoke(store, handles)
         retained = _without_streams(store) - before
         streams, rivals = store.stream_bytes(), _rivals(store)
-        return Memory(store.name, store.allocator, count, live, pieces, retained / count, streams, rivals)
+    with servers.Store(binary) as fresh:
+        _, bare, _ = _filled(fresh, count, NO_WORDS)
+    return Memory(store.name, store.allocator, count, live, pieces, bare, retained / count, streams, rivals)
+
+
+def _filled(store: servers.Store, count: int, words: Words) -> tuple[list[str], float, int]:
+    """The handles of so many tokens, the bytes that each takes, and the bytes that were there before."""
+    bulk.revoke(store, bulk.issue(store, _drafts(_FIRST), words))
+    before = _without_streams(store)
+    handles = bulk.issue(store, _drafts(count), words)
+    return handles, (_without_streams(store) - before) / count, before
 
 
 def _rivals(store: servers.Store) -> dict[str, float]:

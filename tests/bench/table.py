@@ -60,8 +60,9 @@ def _cells(row: list[str], widths: list[int]) -> Iterable[str]:
 def weighed(measured: list[Memory]) -> list[list[str]]:
     """A row for each kind of thing, a column for each store."""
     of_which = [f"- {part}" for part in measured[0].parts]
-    names = ["a live token, every index", *of_which, "the record of an ended one", *measured[0].rivals]
-    columns = [[one.live, *one.parts.values(), one.retained, *one.rivals.values()] for one in measured]
+    names = ["a live token, every index", *of_which, "one without metadata, every index", "the record of an ended one"]
+    names += measured[0].rivals
+    columns = [[one.live, *one.parts.values(), one.bare, one.retained, *one.rivals.values()] for one in measured]
     head = ["bytes in the store", *(f"{one.store}, {one.allocator}" for one in measured)]
     return [head, *([name, *(f"{value:,.0f}" for value in row)] for name, *row in zip(names, *columns, strict=True))]
 
