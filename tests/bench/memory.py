@@ -35,10 +35,10 @@ def measure(binary: str, count: int) -> Memory:
         pieces = parts(store, handles, live)
         bulk.revoke(store, handles)
         retained = _without_streams(store) - before
+        with servers.Store(binary) as fresh:
+            _, bare, _ = _filled(fresh, count, NO_WORDS)
         streams, rivals = store.stream_bytes(), _rivals(store)
-    with servers.Store(binary) as fresh:
-        _, bare, _ = _filled(fresh, count, NO_WORDS)
-    return Memory(store.name, store.allocator, count, live, pieces, bare, retained / count, streams, rivals)
+        return Memory(store.name, store.allocator, count, live, pieces, bare, retained / count, streams, rivals)
 
 
 def _filled(store: servers.Store, count: int, words: Words) -> tuple[list[str], float, int]:
