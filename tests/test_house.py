@@ -17,6 +17,7 @@ PLACE = re.compile(r"\w:/|^\s*(-i|-f|--index-url|--extra-index-url|--find-links|
 
 FILE_LINES = 250  # a file that is longer owns two things
 FUNCTION_LINES = 40  # one screen
+COLUMNS = 120  # as the linter holds it for Python
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -47,6 +48,15 @@ def test_no_file_is_long() -> None:
 
     assert lengths
     assert long == {}
+
+
+def test_no_line_of_a_script_is_long() -> None:
+    lines = [(path.name, line) for path in CODE if path.suffix == ".lua" for line in path.read_text().splitlines()]
+
+    long = [line for line in lines if len(line[1]) > COLUMNS]
+
+    assert lines
+    assert long == []
 
 
 def test_no_function_is_long() -> None:

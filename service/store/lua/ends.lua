@@ -52,8 +52,8 @@ end
 
 begin()
 
--- How those of a shape end whose lives are gone and whose deadline was this: in which group, with which last line (none:
--- at the deadline), and how late (ms) that is found, less than 0 of those that were evicted before.
+-- How those of a shape end whose lives are gone and whose deadline was this: in which group, with which last line
+-- (none: at the deadline), and how late (ms) that is found, less than 0 of those that were evicted before.
 local function verdict_of(shape, deadline)
   local late = tonumber(deadline) == 0 and -1 or now - deadline
   local state, line, digits = 'expired', nil, whole(math.max(0, late))
@@ -136,8 +136,8 @@ local function tell_group(tag, group)
   tell(group.state, ids, table.concat(group.lates, ' '))
 end
 
--- The one way into a final state: life, record, lists, counts, what is to be forgotten, and events in one step, of 1,000
--- tokens or so at most: `unpack` has its bounds.  It begins by taking something away, which a full store allows.
+-- The one way into a final state: life, record, lists, counts, what is to be forgotten, and events in one step, of
+-- 1,000 tokens or so at most: `unpack` has its bounds.  It begins by taking something away, which a full store allows.
 local function write()
   local tag, groups, rewritten = ending.tag, ending.groups, ending.rewritten
   if not next(groups) then return end

@@ -15,7 +15,9 @@ end
 
 -- From where to where those of an owner stand that have these sequence numbers, both included.
 local function places(owner, first, last)
-  local function bound(sequence) return '[' .. place(owner, string.format('%016.0f', math.max(0, math.min(sequence, LAST)))) end
+  local function bound(sequence)
+    return '[' .. place(owner, string.format('%016.0f', math.max(0, math.min(sequence, LAST))))
+  end
   return bound(first), bound(last)
 end
 
@@ -40,8 +42,8 @@ local function add(group, rest, sequence, place)
   group.unscored[2 * n - 1], group.unscored[2 * n] = '0', place
 end
 
--- Calls `change` for each group and what a state, or without one its own, has: the tenant's list, the list by owner, the
--- tenant's counts and the field there.
+-- Calls `change` for each group and what a state, or without one its own, has: the tenant's list, the list by owner,
+-- the tenant's counts and the field there.
 local function each(tag, groups, state, change)
   for _, kinds in pairs(groups) do
     for _, group in pairs(kinds) do
@@ -49,9 +51,8 @@ local function each(tag, groups, state, change)
       local of = state or group.state
       local field = type .. ':' .. of
       local rest = tenant .. ':' .. field
-      local where = { state = of, all = tag .. 'i:' .. rest, by_owner = tag .. 'o:' .. rest, counts = tag .. 'n:' .. tenant,
-        field = field }
-      change(group, where)
+      local all, by_owner, counts = tag .. 'i:' .. rest, tag .. 'o:' .. rest, tag .. 'n:' .. tenant
+      change(group, { state = of, all = all, by_owner = by_owner, counts = counts, field = field })
     end
   end
 end

@@ -1,5 +1,5 @@
--- Shared by all scripts; the loader puts it in front of each, with the parts that a script may load (lists, tokens, ends).
--- keys.py is the glossary of the keys, record.py of a record:
+-- Shared by all scripts; the loader puts it in front of each, with the parts that a script may load (lists, tokens,
+-- ends).  keys.py is the glossary of the keys, record.py of a record:
 --
 --   a 1764001800000 1764000000000 0000000003 1800000 - - s default session read write
 --   ann
@@ -8,10 +8,10 @@
 --
 -- state (its first letter), deadline, last use, uses, life, ceiling, most uses, flags, tenant, type and
 -- scopes; the owner; the sequence number; the rest as JSON.  '-' is "none", zeros are "never".  All up to the life has
--- fixed widths, so that a use writes in place.  Of a rotated one (flag o) a line follows with the successor's id and its
--- sealed text.  A final one has '=', when and by what it ended on a last line; without it, it expired at its deadline.
--- Of those that expire so together the state is written when they are relisted, seconds later: nobody takes an active one
--- without a life for alive, and a sweep has told of it when it has no place in `due` any more.
+-- fixed widths, so that a use writes in place.  Of a rotated one (flag o) a line follows with the successor's id and
+-- its sealed text.  A final one has '=', when and by what it ended on a last line; without it, it expired at its
+-- deadline.  Of those that expire so together the state is written when they are relisted, seconds later: nobody takes
+-- an active one without a life for alive, and a sweep has told of it when it has no place in `due` any more.
 --
 -- Keys are computed from ids: each lies in the slot of KEYS[1], which is all that a cluster has to know.
 -- ARGV[1] retention in ms, ARGV[2] events kept per partition; a verb's own arguments begin at ARGV[3].
@@ -58,8 +58,8 @@ local function full_life(life, ceiling)
   return deadline
 end
 
--- Lives that were looked at in the millisecond of their deadline: they may stand there still, and be evicted later as if
--- they had been alive.
+-- Lives that were looked at in the millisecond of their deadline: they may stand there still, and be evicted later as
+-- if they had been alive.
 local over = {}
 
 -- What PTTL says of a life, or nil when there is none.  At 0 the deadline is this very millisecond: over.
@@ -85,10 +85,10 @@ local function tell(kind, ids, lates)
   made[last + 1], made[last + 2], made[last + 3] = kind, ids, lates
 end
 
--- Tells the log what happened to tokens; told: rest, record, rest, record, ...  An entry has a kind, and then of each token
--- the rest of its id and the record; its own id is the place of the last of them, the others have the places before.  So the second
--- and those behind it share entries, of as many as a node of a stream holds (4 kB): each alone would take a sixth of
--- the instructions of its end.
+-- Tells the log what happened to tokens; told: rest, record, rest, record, ...  An entry has a kind, and then of each
+-- token the rest of its id and the record; its own id is the place of the last of them, the others have the places
+-- before.  So the second and those behind it share entries, of as many as a node of a stream holds (4 kB): each alone
+-- would take a sixth of the instructions of its end.
 local BUNDLE = 16
 
 local function append(stream, kind, told)

@@ -60,7 +60,9 @@ local function covers(policy, scopes)
 end
 
 -- Nine times of ten one more use changes the last digit of their number alone: by its byte, the digit behind it.
-local UP = { [48] = '1', [49] = '2', [50] = '3', [51] = '4', [52] = '5', [53] = '6', [54] = '7', [55] = '8', [56] = '9' }
+local UP = {
+  [48] = '1', [49] = '2', [50] = '3', [51] = '4', [52] = '5', [53] = '6', [54] = '7', [55] = '8', [56] = '9',
+}
 
 -- How many uses it is with so many more, in digits.
 local function counted(record, more) return format('%010d', math.min(sub(record, USES, USES_END) + more, MOST_USES)) end

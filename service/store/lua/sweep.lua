@@ -1,11 +1,11 @@
--- sweep: one bounded pass over what is due: marks the expired, re-scores the renewed; when nothing is due any more, takes
--- the marked from the lists of active tokens to those of their states, and forgets final tokens whose retention is over.
--- Any number of sweepers may run: each looks again at the life before it marks.
+-- sweep: one bounded pass over what is due: marks the expired, re-scores the renewed; when nothing is due any more,
+-- takes the marked from the lists of active tokens to those of their states, and forgets final tokens whose retention
+-- is over.  Any number of sweepers may run: each looks again at the life before it marks.
 --
 -- KEYS  the due of each partition to look at
 -- ARGV  .. .. limit (1000 at most)
--- gives marked, rescored, relisted, purged, evicted, ms until there is something to do (-1: there is nothing), then lags in
---       ms, and behind each how many were marked so late
+-- gives marked, rescored, relisted, purged, evicted, ms until there is something to do (-1: there is nothing), then
+--       lags in ms, and behind each how many were marked so late
 
 local ends -- made for what is due or to be forgotten: most passes find nothing
 local room = tonumber(ARGV[3])
@@ -61,8 +61,9 @@ local function rests_in(text, from)
   return rests
 end
 
--- To write down the state of a marked token, and to move it from two lists to two others, takes longer than all the rest
--- of its end.  So what ends in a burst is marked first, and moved by the passes after it, some at a time.  Gives whether the lists are as they should be.
+-- To write down the state of a marked token, and to move it from two lists to two others, takes longer than all the
+-- rest of its end.  So what ends in a burst is marked first, and moved by the passes after it, some at a time.  Gives
+-- whether the lists are as they should be.
 local function relist(tag)
   while relisted < marked + SPREAD do
     local chunk = redis.call('LPOP', tag .. 'relist')
