@@ -21,6 +21,11 @@ class Contender(NamedTuple):
     requests: list[bytes]
     lanes: int = LANES
 
+    def went_on(self, sent: int) -> None:
+        """The next turn begins where this one ended: what none has seen is not sent again."""
+        at = sent % len(self.requests)
+        self.requests[:] = self.requests[at:] + self.requests[:at]
+
 
 class Sample(msgspec.Struct):
     """One turn of one contender."""
@@ -38,13 +43,10 @@ Rounds = dict[str, list[Sample]]
 
 
 def turn(contender: Contender, store: Store, seconds: float) -> Sample:
-    before, requests = _meters(contender, store), contender.requests
-    outcome = send(Plan(contender.server.port, requests, seconds, contender.lanes))
+    before = _meters(contender, store)
+    outcome = send(Plan(contender.server.port, contender.requests, seconds, contender.lanes))
     after = _meters(contender, store)
-    at = outcome.answered % len(requests)
-    requests[:] = (
-        requests[at:] + requests[:at]
-    )  # the next turn goes on from there: what none has seen is not sent again
+    contender.went_on(outcome.answered)
     server, beside, commands = ((now - was) / outcome.answered for now, was in zip(after, before, strict=True))
     return Sample(
         rate=outcome.rate,

@@ -10,11 +10,11 @@ from service.core.token import Draft
 from tests.bench import bulk, calls
 from tests.bench.capacity import Costs, Need
 from tests.bench.load import Plan, attempt, quantile
-from tests.bench.measure import Sample, apart, ratio
+from tests.bench.measure import Contender, Sample, apart, ratio, turn
 from tests.bench.scale import asked, flat
 from tests.bench.scale.asked import Cost
 from tests.bench.scale.turns import middles
-from tests.bench.servers import ADMIN, Store, cpu_seconds, service
+from tests.bench.servers import ADMIN, Plain, Store, cpu_seconds, service
 from tests.servers import binaries
 
 LOCK = Path(__file__).parent / "rivals" / "package-lock.json"
@@ -120,6 +120,17 @@ def test_the_store_and_the_generators_leave_a_core_to_the_server_as_long_as_it_i
 
     assert meanwhile == [before - {min(before)}] * 2
     assert after == [before] * 2
+
+
+def test_a_turn_sends_what_the_last_one_did_not() -> None:
+    asked = [calls.request("GET", f"/bare?{number}") for number in range(200_000)]
+    with Store(binaries()["valkey"]) as store, Plain(store) as plain:
+        contender = Contender("bare", plain, list(asked))
+        turn(contender, store, 0.1)
+
+    first = asked.index(contender.requests[0])
+    assert first > 0
+    assert contender.requests == asked[first:] + asked[:first]
 
 
 def test_a_ratio_is_that_of_the_rounds() -> None:
