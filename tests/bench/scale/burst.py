@@ -11,6 +11,7 @@ from service.core.token import Draft
 from service.store import keys
 from tests.bench import bulk, calls
 from tests.bench.load import Outcome, Plan, quantile, send
+from tests.bench.measure import apart
 from tests.bench.scale import asked
 from tests.bench.servers import Store, service
 
@@ -55,7 +56,8 @@ def _once(store: Store, live: int, due: int, lanes: int) -> Burst:
         place, expired = asked.now_place(server), asked.expired(server)
         with ThreadPoolExecutor(1) as beside:
             relisted = beside.submit(_relisted_s, store, moment)
-            outcome = _load_around(Plan(server.port, uses, BEFORE_S + AFTER_S, lanes, moments=True), moment)
+            with apart(store):
+                outcome = _load_around(Plan(server.port, uses, BEFORE_S + AFTER_S, lanes, moments=True), moment)
         asked.wait_for_expired(server, expired + due)
         told = list(asked.expiries(server, place))
     lags = [float(one["lag_ms"]) for one in told]

@@ -11,7 +11,10 @@ from tests.bench.table import aligned
 
 def text(found: Scale) -> str:
     parts = [
-        [f"{found.machine}; store: {found.store}, nothing written to disk; one service process."],
+        [
+            f"{found.machine}; store: {found.store}, nothing written to disk; one service process;",
+            "in a burst the load generator and the store leave the first core to it.",
+        ],
         aligned([_BURST, *map(_burst, found.bursts)]),
         aligned([_LAG, *map(_lag, found.lags)]),
         ["Processor time of the store (us) and commands that it ran, by tokens in the store, medians of all turns:"],
